@@ -1,0 +1,183 @@
+"""What the rooms ask of each other, as narrow Protocols: the rooms themselves never import one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from watcher.core.errors import CloudError, DeliveryError, WatcherError
+from watcher.core.model import Delivery, Event, Instance, InstanceKey, InstanceState, Job, Notification, SubJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstancePage:
+    """One page of ListImageServers. `count` is the cloud's total; `malformed` tells of items that could not be read."""
+
+    count: int
+    items: tuple[Instance, ...]
+    malformed: tuple[str, ...] = ()
+
+
+class CloudApi(Protocol):
+    """One source's cloud. Every method raises a `CloudError` of the kind that says what to do."""
+
+    async def show(self, instance_id: str) -> Instance:
+        """ShowImageServer; CloudNotFoundError when the service knows no such instance."""
+        ...
+
+    async def list_page(
+        self, *, offset: int, limit: int = 100, name: str | None = None, enterprise_project_id: str | None = None
+    ) -> InstancePage:
+        """One page of ListImageServers; `limit` 1 to 100."""
+        ...
+
+    async def list_all(self, *, name: str | None = None, enterprise_project_id: str | None = None) -> list[Instance]:
+        """All pages of ListImageServers, each id once."""
+        ...
+
+    async def jobs(self, job_type: str, *, status: str | None = None) -> list[Job]:
+        """The newest page (100) of ListImageJobs."""
+        ...
+
+    async def sub_jobs(self, job_type: str, *, job_id: str | None = None, status: str | None = None) -> list[SubJob]:
+        """The newest page (100) of ListImageSubJobs."""
+        ...
+
+    async def job(self, job_id: str) -> Job:
+        """ShowImageJob, with its steps."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one observation changed: the state to keep and, for each event to tell, the receivers it goes to."""
+
+    state: InstanceState
+    events: tuple[tuple[Event, tuple[str, ...]], ...] = ()
+
+
+class StateStore(Protocol):
+    """What polling needs of the store."""
+
+    async def load(self, source: str) -> dict[InstanceKey, InstanceState]:
+        """All that was remembered of a source's instances."""
+        ...
+
+    async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
+        """Write states, their events and one delivery for each (event, receiver) in one transaction.
+
+        Raises StoreError, and then nothing was written. An event whose id is already there is not written again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The outcome of one try to deliver; `error` None means accepted. `next_attempt_at` None means no more tries."""
+
+    delivery: Delivery
+    finished_at: datetime
+    error: DeliveryError | None = None
+    next_attempt_at: datetime | None = None
+
+
+class DeliveryStore(Protocol):
+    """What delivery needs of the store."""
+
+    async def due(
+        self, receiver: str, *, now: datetime, limit: int, busy: Iterable[InstanceKey] = ()
+    ) -> Sequence[Delivery]:
+        """Pending deliveries that may be tried now: at most the oldest of each instance, none of a `busy` instance."""
+        ...
+
+    async def next_due_at(self, receiver: str) -> datetime | None:
+        """When the next pending delivery may be tried; None when there is none."""
+        ...
+
+    async def record(self, attempts: Sequence[Attempt]) -> None:
+        """Write down how tries ended, in one transaction. Raises StoreError."""
+        ...
+
+
+class Receiver(Protocol):
+    """Somewhere notifications go."""
+
+    @property
+    def name(self) -> str:
+        """The configured name."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """The configured type, such as `webhook`."""
+        ...
+
+    async def send(self, notification: Notification) -> str:
+        """Have it accepted, and return in a few words what the other side said; raises DeliveryError."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class Observer(Protocol):
+    """Told of everything that happens; metrics and logs hang here. Must not raise and must be quick."""
+
+    def request_finished(self, source: str, operation: str, code: str, duration_s: float) -> None:
+        """One request to the cloud ended; `code` is the HTTP status, or `timeout`, `network` or `malformed`."""
+        ...
+
+    def observed(self, source: str, count: int) -> None:
+        """So many instances were observed by an answer."""
+        ...
+
+    def cycle_finished(self, source: str, *, duration_s: float, lag_s: float, ok: bool, now: datetime) -> None:
+        """One poll cycle ended: `lag_s` is how late its most overdue instance was asked; `ok`: the cloud answered."""
+        ...
+
+    def source_failed(self, source: str, error: CloudError, *, retry_in_s: float, first: bool) -> None:
+        """The source as a whole does not answer; `first` on the edge from well to unwell."""
+        ...
+
+    def source_recovered(self, source: str) -> None:
+        """The source answers again."""
+        ...
+
+    def instance_failed(self, key: InstanceKey, error: CloudError, *, first: bool) -> None:
+        """One instance could not be observed while its source is well; `first` on the edge."""
+        ...
+
+    def committed(self, events: Sequence[Event]) -> None:
+        """These events are in the store."""
+        ...
+
+    def store_failed(self, error: WatcherError, *, first: bool) -> None:
+        """The store could not be read or written; `first` on the edge."""
+        ...
+
+    def store_recovered(self) -> None:
+        """The store works again."""
+        ...
+
+    def delivered(self, delivery: Delivery, receiver_type: str, *, latency_s: float) -> None:
+        """A receiver accepted a notification, `latency_s` after the observation it tells of."""
+        ...
+
+    def delivery_failed(self, delivery: Delivery, receiver_type: str, error: DeliveryError, *, dead: bool) -> None:
+        """One try failed; `dead`: it was the last."""
+        ...
+
+
+class StateView(Protocol):
+    """What metrics and the API may look at: the present, in memory."""
+
+    def states(self) -> Mapping[str, Iterable[InstanceState]]:
+        """The remembered state of every watched instance, by source."""
+        ...

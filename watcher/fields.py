@@ -1,0 +1,172 @@
+"""The types that configuration is written in: durations, secrets, rates, and the frozen base of every section.
+
+One floor above `core` and below the rooms that bring their own section (receivers, authentication methods) and
+`settings`, which joins the sections into one document.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+)
+
+from watcher.core.errors import ConfigurationError
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
+_RATE = re.compile(r"(\d+)\s*/\s*(.+)", re.ASCII)
+DURATION_PATTERN = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$"
+
+
+class Section(BaseModel):
+    """The base of every configuration section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+def parse_duration(value: object) -> timedelta:
+    """Turn `500ms`, `15s`, `5m`, `2h`, `7d` or a number of seconds into a timedelta; raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("not a duration: write 500ms, 15s, 5m, 2h, 7d or a number of seconds")
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS_S[match[2] or "s"])
+    except OverflowError:
+        raise ValueError("the duration is too long") from None
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration as the configuration takes it: `90s`, `5m`, `2h`; the largest unit that is exact."""
+    seconds = value.total_seconds()
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _UNITS_S[unit] and seconds % _UNITS_S[unit] == 0:
+            return f"{int(seconds / _UNITS_S[unit])}{unit}"
+    return f"{round(seconds * 1000)}ms" if seconds else "0s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "number", "minimum": 0}],
+            "examples": ["500ms", "15s", "5m", "2h", "7d"],
+        }
+    ),
+]
+"""A length of time, zero or more."""
+
+
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+"""A length of time, more than zero."""
+
+
+class Rate(NamedTuple):
+    """At most `requests` in every `per_s` seconds."""
+
+    requests: int
+    per_s: float
+
+
+def _parse_rate(value: object) -> object:
+    if isinstance(value, Rate):
+        return value
+    match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("not a rate: write a number, a slash and a duration, such as 180/1m")
+    rate = Rate(int(match[1]), parse_duration(match[2]).total_seconds())
+    if rate.requests < 1 or rate.per_s <= 0:
+        raise ValueError("a rate needs a count and a duration above zero")
+    return rate
+
+
+RateLimit = Annotated[
+    Rate,
+    BeforeValidator(_parse_rate),
+    PlainSerializer(lambda rate: f"{rate.requests}/{format_duration(timedelta(seconds=rate.per_s))}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*/\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?$", "examples": ["180/1m"]}),
+]
+"""Requests allowed in a length of time, such as `180/1m`."""
+
+HttpUrl = AnyHttpUrl
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+"""A name that is also a metric label and part of a path: lower-case letters, digits and dashes."""
+
+
+class Secret:
+    """A secret given in place or by file; the file is read at each use, so that a rotated mount works.
+
+    `repr` and `str` never show it.
+    """
+
+    __slots__ = ("_path", "_value")
+
+    def __init__(self, *, value: str | None = None, path: Path | None = None) -> None:
+        self._value = value
+        self._path = path
+
+    def reveal(self) -> str:
+        """The secret itself; raises ConfigurationError when its file cannot be read or is empty."""
+        if self._path is None:
+            return self._value or ""
+        try:
+            text = self._path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"cannot read the secret file {self._path}: {_why(error)}") from error
+        if not text:
+            raise ConfigurationError(f"the secret file {self._path} is empty")
+        return text
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+class SecretOwner(Section):
+    """A section with secrets: every field `x` of type `SecretStr` has a twin `x_file`.
+
+    A subclass declares both fields and reads the pair with `secret("x")`.
+    """
+
+    def secret(self, name: str) -> Secret:
+        """The secret called `name`, from its value or its file."""
+        secret = self.optional_secret(name)
+        if secret is None:
+            raise ConfigurationError(f"{name} or {name}_file is required")
+        return secret
+
+    def optional_secret(self, name: str) -> Secret | None:
+        """The secret called `name`, or None when neither it nor its file is given."""
+        value: SecretStr | None = getattr(self, name)
+        path: Path | None = getattr(self, f"{name}_file")
+        if value is None and path is None:
+            return None
+        return Secret(value=value.get_secret_value() if value is not None else None, path=path)
+
+
+def secret_pairs(section: type[BaseModel]) -> list[str]:
+    """The names `x` of a section that may be given as `x` or as `x_file`."""
+    fields: dict[str, Any] = dict(section.model_fields)
+    return [name for name in fields if f"{name}_file" in fields]
