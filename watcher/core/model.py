@@ -161,14 +161,15 @@ class Alert:
 class InstanceState:
     """All the watcher remembers of one instance.
 
-    `sequence` is that of its latest event (1 for the first). `since` is when the present status was first observed,
-    `observed_at` when the last *recorded* observation was made: an unchanged observation is not recorded.
-    `absences` counts the "no such instance" answers in a row. `alerts` holds only those firing.
+    `status` is the last one seen, None if the cloud has never known the instance. `sequence` is that of its latest
+    event, 0 before the first. `since` is when the present status was first observed, `observed_at` when the last
+    *recorded* observation was made: an unchanged observation is not recorded. `absences` counts the "no such
+    instance" answers in a row (in memory only). `alerts` holds only those firing.
     """
 
     key: InstanceKey
     name: str
-    status: str
+    status: str | None
     image_id: str
     updated_at: str
     record: str
@@ -184,7 +185,7 @@ class InstanceState:
 class Event:
     """Something worth telling. `from_status` and `to_status` are the contract's `from` and `to` (None: not there).
 
-    `record` is the cloud's record as last seen, as JSON text. `duration_s` is how long `from_status` was observed to last.
+    `record` is the cloud's record as last seen, as JSON text; `duration_s` is how long `from_status` lasted.
     """
 
     id: str

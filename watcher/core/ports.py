@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -91,13 +91,13 @@ class DeliveryStore(Protocol):
     """What delivery needs of the store."""
 
     async def due(
-        self, receiver: str, *, now: datetime, limit: int, busy: Iterable[InstanceKey] = ()
+        self, receiver: str, *, now: datetime, limit: int, under_way: Collection[int] = ()
     ) -> Sequence[Delivery]:
-        """Pending deliveries that may be tried now: at most the oldest of each instance, none of a `busy` instance."""
+        """Pending deliveries that may be tried now: at most the oldest of each instance, none that is `under_way`."""
         ...
 
-    async def next_due_at(self, receiver: str) -> datetime | None:
-        """When the next pending delivery may be tried; None when there is none."""
+    async def next_due_at(self, receiver: str, *, under_way: Collection[int] = ()) -> datetime | None:
+        """When the next pending delivery may be tried; None when there is none beside those `under_way` (ids)."""
         ...
 
     async def record(self, attempts: Sequence[Attempt]) -> None:

@@ -1,0 +1,105 @@
+"""Events as the JSON of the public contract: the same text in history, API and receivers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from watcher.core.model import Alert, AlertStatus, Event, EventKind, Reason, Severity
+
+
+def format_time(at: datetime) -> str:
+    """ISO-8601 in UTC with milliseconds: `2026-01-01T00:00:15.123Z`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def parse_time(text: str) -> datetime:
+    """The reverse of `format_time`; raises ValueError."""
+    return datetime.fromisoformat(text)
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """The contract's event object."""
+    return {
+        "id": event.id,
+        "kind": event.kind.value,
+        "source": event.source,
+        "instance_id": event.instance_id,
+        "instance_name": event.instance_name,
+        "from": event.from_status,
+        "to": event.to_status,
+        "inferred": list(event.inferred),
+        "severity": event.severity.value,
+        "observed_at": format_time(event.observed_at),
+        "previous_observed_at": _optional_time(event.previous_observed_at),
+        "sequence": event.sequence,
+        "duration_s": round(event.duration_s, 3) if event.duration_s is not None else None,
+        "labels": dict(event.labels),
+        "reason": _reason(event.reason),
+        "alerts": [alert_to_json(alert) for alert in event.alerts],
+        "instance": json.loads(event.record),
+    }
+
+
+def alert_to_json(alert: Alert) -> dict[str, Any]:
+    """The contract's alert object."""
+    return {
+        "name": alert.name,
+        "fingerprint": alert.fingerprint,
+        "status": alert.status.value,
+        "severity": alert.severity.value,
+        "starts_at": format_time(alert.starts_at),
+        "ends_at": _optional_time(alert.ends_at),
+    }
+
+
+def _optional_time(at: datetime | None) -> str | None:
+    return format_time(at) if at is not None else None
+
+
+def _reason(reason: Reason | None) -> dict[str, Any] | None:
+    if reason is None:
+        return None
+    return {"code": reason.code, "message": reason.message, "exact": reason.exact}
+
+
+def from_json(body: Mapping[str, Any]) -> Event:
+    """The event of an object that `to_json` wrote (ours, from the store: not for foreign input)."""
+    reason = body["reason"]
+    return Event(
+        id=body["id"],
+        kind=EventKind(body["kind"]),
+        source=body["source"],
+        instance_id=body["instance_id"],
+        instance_name=body["instance_name"],
+        from_status=body["from"],
+        to_status=body["to"],
+        inferred=tuple(body["inferred"]),
+        severity=Severity(body["severity"]),
+        observed_at=parse_time(body["observed_at"]),
+        previous_observed_at=_parse_optional(body["previous_observed_at"]),
+        sequence=body["sequence"],
+        duration_s=body["duration_s"],
+        labels=body["labels"],
+        reason=Reason(**reason) if reason is not None else None,
+        alerts=tuple(alert_from_json(alert) for alert in body["alerts"]),
+        record=json.dumps(body["instance"], separators=(",", ":"), sort_keys=True, ensure_ascii=False),
+    )
+
+
+def alert_from_json(body: Mapping[str, Any]) -> Alert:
+    """The alert of an object that `alert_to_json` wrote."""
+    return Alert(
+        name=body["name"],
+        fingerprint=body["fingerprint"],
+        status=AlertStatus(body["status"]),
+        severity=Severity(body["severity"]),
+        starts_at=parse_time(body["starts_at"]),
+        ends_at=_parse_optional(body["ends_at"]),
+    )
+
+
+def _parse_optional(text: str | None) -> datetime | None:
+    return parse_time(text) if text is not None else None

@@ -1,0 +1,90 @@
+"""To whom an event goes: routes top down, first match wins unless it says `continue`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from watcher.core.model import Event, EventKind, Severity, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matcher:
+    """All that is given must hold; an empty tuple, None or empty mapping is "any". `name` is a list of globs."""
+
+    kind: tuple[str, ...] = ()
+    from_status: tuple[str, ...] = ()
+    to_status: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    name: tuple[str, ...] = ()
+    severity: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, event: Event) -> bool:
+        """Whether the event is meant."""
+        return (
+            _among(event.kind, self.kind)
+            and _among(event.from_status, self.from_status)
+            and _among(event.to_status, self.to_status)
+            and _among(event.source, self.source)
+            and _among(event.severity, self.severity)
+            and (not self.name or any(fnmatchcase(event.instance_name, glob) for glob in self.name))
+            and all(event.labels.get(label) == value for label, value in self.labels.items())
+        )
+
+
+def _among(value: str | None, wanted: tuple[str, ...]) -> bool:
+    return not wanted or value in wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where events that match go; `goes_on` (the configuration's `continue`) lets later routes match too."""
+
+    match: Matcher
+    receivers: tuple[str, ...]
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """A receiver as routing sees it."""
+
+    name: str
+    min_severity: Severity = Severity.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingTable:
+    """All routes and receivers. Without routes every event goes to every receiver."""
+
+    recipients: tuple[Recipient, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def receivers_for(self, event: Event) -> tuple[str, ...]:
+        """The names of the receivers told of this event, each once, in the order of the configuration."""
+        if is_history_only(event):
+            return ()
+        wanted = self._routed(event)
+        return tuple(
+            recipient.name
+            for recipient in self.recipients
+            if recipient.name in wanted and event.severity.rank >= recipient.min_severity.rank
+        )
+
+    def _routed(self, event: Event) -> Sequence[str] | set[str]:
+        if not self.routes:
+            return [recipient.name for recipient in self.recipients]
+        wanted: set[str] = set()
+        for route in self.routes:
+            if route.match.matches(event):
+                wanted.update(route.receivers)
+                if not route.goes_on:
+                    break
+        return wanted
+
+
+def is_history_only(event: Event) -> bool:
+    """First sight is no news, unless what is seen is an ERROR."""
+    return event.kind is EventKind.DISCOVERED and event.to_status != Status.ERROR

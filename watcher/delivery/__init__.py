@@ -1,0 +1,5 @@
+"""Taking due deliveries from the store to their receivers, and writing down how it went."""
+
+from watcher.delivery.worker import DeliveryPolicy, DeliveryWorker
+
+__all__ = ["DeliveryPolicy", "DeliveryWorker"]
