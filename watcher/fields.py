@@ -7,35 +7,71 @@ One floor above `core` and below the rooms that bring their own section (receive
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
+    AfterValidator,
     AnyHttpUrl,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     SecretStr,
     WithJsonSchema,
+    model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from watcher.core.errors import ConfigurationError
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _RATE = re.compile(r"(\d+)\s*/\s*(.+)", re.ASCII)
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_NAME_LENGTH = 63
 DURATION_PATTERN = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$"
+PAIR_ERROR = "watcher_pair"
+"""The type of the pydantic error for keys that do not go together."""
 
 
 class Section(BaseModel):
-    """The base of every configuration section: frozen, and an unknown key is an error."""
+    """The base of every configuration section: frozen, an unknown key is an error, a key without a value is not there.
+
+    A subclass overrides `pair_problems` for what is wrong with the *keys* given, whatever their values: the loader
+    asks it even where a value is wrong, so that all findings come at once.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+    @classmethod
+    def pair_problems(cls, given: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Pairs of (key, message) for keys that do not go together; the key is "" when one is lacking."""
+        del given
+        yield from ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = {*cls.model_fields, *(field.alias for field in cls.model_fields.values())}
+        return {key: value for key, value in data.items() if value is not None or key not in known}
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        for _, message in self.pair_problems(self.model_fields_set):
+            raise PydanticCustomError(PAIR_ERROR, "{message}", {"message": message})
+        return self
 
 
 def parse_duration(value: object) -> timedelta:
@@ -107,9 +143,61 @@ RateLimit = Annotated[
 ]
 """Requests allowed in a length of time, such as `180/1m`."""
 
-HttpUrl = AnyHttpUrl
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+
+def hide_credentials(url: str) -> str:
+    """The URL without what could be secret in it: userinfo, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "**********"
+    host = parts.netloc.rpartition("@")[2]
+    netloc = f"***@{host}" if "@" in parts.netloc else host
+    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+class _PlainHttpUrl(AnyHttpUrl):
+    """An http or https URL whose `repr` hides userinfo and query; `str` is the whole."""
+
+    def __repr__(self) -> str:
+        return f"HttpUrl({hide_credentials(str(self))!r})"
+
+
+HttpUrl = _PlainHttpUrl
+
+
+def _check_name(value: str) -> str:
+    if len(value) > _NAME_LENGTH or not _NAME.fullmatch(value):
+        raise ValueError(f"must be lower-case letters, digits and dashes, at most {_NAME_LENGTH}")
+    return value
+
+
+Name = Annotated[
+    str,
+    AfterValidator(_check_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$", "maxLength": _NAME_LENGTH}),
+]
 """A name that is also a metric label and part of a path: lower-case letters, digits and dashes."""
+
+_T = TypeVar("_T")
+
+
+class _AcceptOne:
+    """Lets a list be written as its only item."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._listed, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+    @staticmethod
+    def _listed(value: object) -> object:
+        return value if isinstance(value, list | tuple) else (value,)
+
+
+OneOrMany = Annotated[tuple[_T, ...], _AcceptOne()]
+"""A list, or its only item alone."""
 
 
 class Secret:
@@ -147,10 +235,23 @@ def _why(error: OSError | UnicodeDecodeError) -> str:
 class SecretOwner(Section):
     """A section with secrets: every field `x` of type `SecretStr` has a twin `x_file`.
 
-    A subclass declares both fields and reads the pair with `secret("x")`.
+    A subclass declares both fields, names in `required_secrets` those it cannot do without, and reads the pair with
+    `required_secret("x")` or `optional_secret("x")`.
     """
 
-    def secret(self, name: str) -> Secret:
+    required_secrets: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def pair_problems(cls, given: Collection[str]) -> Iterator[tuple[str, str]]:
+        """A secret given twice, or a required one not at all."""
+        for name in secret_pairs(cls):
+            if name in given and f"{name}_file" in given:
+                yield f"{name}_file", f"give '{name}' or '{name}_file', not both"
+        for name in cls.required_secrets:
+            if name not in given and f"{name}_file" not in given:
+                yield "", f"missing required key '{name}' (or '{name}_file')"
+
+    def required_secret(self, name: str) -> Secret:
         """The secret called `name`, from its value or its file."""
         secret = self.optional_secret(name)
         if secret is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from watcher.core.errors import CloudError, DeliveryError, WatcherError
+from watcher.core.errors import DeliveryError
 from watcher.core.model import Delivery, Event, Instance, InstanceKey, InstanceState, Job, Notification, SubJob
 
 
@@ -124,54 +124,6 @@ class Receiver(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
-        ...
-
-
-class Observer(Protocol):
-    """Told of everything that happens; metrics and logs hang here. Must not raise and must be quick."""
-
-    def request_finished(self, source: str, operation: str, code: str, duration_s: float) -> None:
-        """One request to the cloud ended; `code` is the HTTP status, or `timeout`, `network` or `malformed`."""
-        ...
-
-    def observed(self, source: str, count: int) -> None:
-        """So many instances were observed by an answer."""
-        ...
-
-    def cycle_finished(self, source: str, *, duration_s: float, lag_s: float, ok: bool, now: datetime) -> None:
-        """One poll cycle ended: `lag_s` is how late its most overdue instance was asked; `ok`: the cloud answered."""
-        ...
-
-    def source_failed(self, source: str, error: CloudError, *, retry_in_s: float, first: bool) -> None:
-        """The source as a whole does not answer; `first` on the edge from well to unwell."""
-        ...
-
-    def source_recovered(self, source: str) -> None:
-        """The source answers again."""
-        ...
-
-    def instance_failed(self, key: InstanceKey, error: CloudError, *, first: bool) -> None:
-        """One instance could not be observed while its source is well; `first` on the edge."""
-        ...
-
-    def committed(self, events: Sequence[Event]) -> None:
-        """These events are in the store."""
-        ...
-
-    def store_failed(self, error: WatcherError, *, first: bool) -> None:
-        """The store could not be read or written; `first` on the edge."""
-        ...
-
-    def store_recovered(self) -> None:
-        """The store works again."""
-        ...
-
-    def delivered(self, delivery: Delivery, receiver_type: str, *, latency_s: float) -> None:
-        """A receiver accepted a notification, `latency_s` after the observation it tells of."""
-        ...
-
-    def delivery_failed(self, delivery: Delivery, receiver_type: str, error: DeliveryError, *, dead: bool) -> None:
-        """One try failed; `dead`: it was the last."""
         ...
 
 

@@ -10,8 +10,9 @@ from datetime import timedelta
 from watcher.core.backoff import Backoff
 from watcher.core.clock import Clock
 from watcher.core.errors import DeliveryError, FailureReason, StoreError
+from watcher.core.facts import Delivered, DeliveryFailed, Observer, StoreFailed, StoreRecovered
 from watcher.core.model import Delivery, Notification
-from watcher.core.ports import Attempt, DeliveryStore, Observer, Receiver
+from watcher.core.ports import Attempt, DeliveryStore, Receiver
 
 _LOOK_AGAIN_S = 60.0  # a delivery written by somebody else than this process is found within this time
 
@@ -87,11 +88,11 @@ class DeliveryWorker:
             idle_s = await self._idle_s()
         except StoreError as error:
             self._store_failures += 1
-            self._observer.store_failed(error, first=self._store_failures == 1)
+            self._observer(StoreFailed(self._receiver.name, error, first=self._store_failures == 1))
             return self._policy.backoff.delay_s(self._store_failures, rng=self._rng)
         if self._store_failures:
             self._store_failures = 0
-            self._observer.store_recovered()
+            self._observer(StoreRecovered(self._receiver.name))
         if self._draining and not started and not self._sending:
             return None
         return idle_s
@@ -145,7 +146,7 @@ class DeliveryWorker:
             return self._failed(delivery, DeliveryError(message, reason=FailureReason.OTHER, permanent=False))
         now = self._clock.now()
         latency_s = (now - delivery.event.observed_at).total_seconds()
-        self._observer.delivered(delivery, self._receiver.type, latency_s=max(0.0, latency_s))
+        self._observer(Delivered(delivery, self._receiver.type, latency_s=max(0.0, latency_s)))
         return Attempt(delivery=delivery, finished_at=now)
 
     def _failed(self, delivery: Delivery, error: DeliveryError) -> Attempt:
@@ -155,5 +156,5 @@ class DeliveryWorker:
             self._not_before_s = max(self._not_before_s, self._clock.monotonic() + delay_s)
         again_at = now + timedelta(seconds=delay_s)
         dead = error.permanent or again_at - delivery.created_at > self._policy.max_age
-        self._observer.delivery_failed(delivery, self._receiver.type, error, dead=dead)
+        self._observer(DeliveryFailed(delivery, self._receiver.type, error, retry_in_s=None if dead else delay_s))
         return Attempt(delivery=delivery, finished_at=now, error=error, next_attempt_at=None if dead else again_at)

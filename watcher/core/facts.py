@@ -1,0 +1,134 @@
+"""What happens inside, as values for those who count and log it. Nobody's work depends on an observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from watcher.core.errors import CloudError, DeliveryError, StoreError
+from watcher.core.model import Delivery, Event, InstanceKey
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished:
+    """One request to the cloud ended; `code` is the HTTP status, or `timeout`, `network` or `malformed`."""
+
+    source: str
+    operation: str
+    code: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """So many instances were observed."""
+
+    source: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleFinished:
+    """One poll cycle ended; `lag_s` is how late its most overdue instance was asked, `ok` whether the cloud answers."""
+
+    source: str
+    duration_s: float
+    lag_s: float
+    ok: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """A source as a whole does not answer; `first` on the edge from well to unwell."""
+
+    source: str
+    error: CloudError
+    retry_in_s: float
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecovered:
+    """A source answers again."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFailed:
+    """One instance could not be observed while its source is well; `first` on the edge."""
+
+    key: InstanceKey
+    error: CloudError
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """These events are in the store."""
+
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """`who` could not read or write the store; `first` on the edge."""
+
+    who: str
+    error: StoreError
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    """The store works again for `who`."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A receiver accepted a notification, `latency_s` after the observation it tells of."""
+
+    delivery: Delivery
+    receiver_type: str
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailed:
+    """One try failed; `retry_in_s` is None when it was the last."""
+
+    delivery: Delivery
+    receiver_type: str
+    error: DeliveryError
+    retry_in_s: float | None
+
+
+Fact = (
+    RequestFinished
+    | Observed
+    | CycleFinished
+    | SourceFailed
+    | SourceRecovered
+    | InstanceFailed
+    | Committed
+    | StoreFailed
+    | StoreRecovered
+    | Delivered
+    | DeliveryFailed
+)
+Observer = Callable[[Fact], None]
+"""Told of every fact. Must be quick and must not raise."""
+
+
+def tell_all(*observers: Observer) -> Observer:
+    """One observer that tells several."""
+
+    def observe(fact: Fact) -> None:
+        for observer in observers:
+            observer(fact)
+
+    return observe

@@ -1,0 +1,6 @@
+"""When and how the cloud is asked, and what is done with each answer."""
+
+from watcher.polling.poller import SourcePoller
+from watcher.polling.scheduler import PollScheduler
+
+__all__ = ["PollScheduler", "SourcePoller"]

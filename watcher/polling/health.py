@@ -1,0 +1,69 @@
+"""Whether a source as a whole answers, and how long to leave it alone when it does not."""
+
+from __future__ import annotations
+
+import random
+
+from watcher.core.backoff import Backoff
+from watcher.core.errors import CloudAuthError, CloudError, CloudThrottledError
+
+_AUTH_PAUSE_S = 360.0  # the cloud locks a key for 5 minutes after 5 refusals; asking within the lock prolongs it
+_THROTTLED_AT_LEAST_S = 2.0  # the vendor advises to wait 2 to 5 s after a 429
+
+
+class SourceHealth:
+    """Judges a source by its answers.
+
+    A refused credential or a 429 concerns the whole source at once. Any other failure concerns the instance that was
+    asked for, until `suspects_needed` different ones have failed with no good answer in between. A source that is
+    not `well` (nor was ever asked) is to be probed with one request.
+    """
+
+    def __init__(self, *, backoff: Backoff, rng: random.Random, suspects_needed: int) -> None:
+        self._backoff = backoff
+        self._rng = rng
+        self._suspects_needed = suspects_needed
+        self._suspects: set[str] = set()
+        self._failures = 0
+        self._well: bool | None = None
+        self.paused_until_s = 0.0
+
+    @property
+    def well(self) -> bool:
+        """Whether the latest answers were good ones."""
+        return self._well is True
+
+    @property
+    def tried(self) -> bool:
+        """Whether it is known at all how the source is."""
+        return self._well is not None
+
+    def answered(self, *, now_s: float) -> bool:
+        """A good answer came; True when the source had been unwell."""
+        if now_s < self.paused_until_s:
+            return False  # asked before the pause began: it says nothing of what the pause is for
+        recovered = self._well is False
+        self._well = True
+        self._failures = 0
+        self._suspects.clear()
+        return recovered
+
+    def failed(self, instance_id: str, error: CloudError) -> bool:
+        """An answer was bad; True when that means the source as a whole is unwell."""
+        if isinstance(error, CloudAuthError | CloudThrottledError):
+            return True
+        self._suspects.add(instance_id)
+        return not self.well or len(self._suspects) >= self._suspects_needed
+
+    def pause(self, error: CloudError, *, now_s: float) -> tuple[float, bool]:
+        """Leave the source alone for a while: `(seconds, whether it was well until now or never asked)`."""
+        first = self._well is not False
+        self._well = False
+        self._failures += 1
+        wait_s = self._backoff.delay_s(self._failures, rng=self._rng, retry_after_s=error.retry_after_s)
+        if isinstance(error, CloudAuthError):
+            wait_s = max(wait_s, _AUTH_PAUSE_S)
+        elif isinstance(error, CloudThrottledError):
+            wait_s = max(wait_s, _THROTTLED_AT_LEAST_S)
+        self.paused_until_s = now_s + wait_s
+        return wait_s, first

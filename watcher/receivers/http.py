@@ -1,0 +1,128 @@
+"""What receivers that speak HTTP share: a session that follows no redirects, and what an answer means.
+
+2xx is success. 408, 425, 429, 5xx and network errors are worth another try; everything else is final.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import NoReturn
+
+import aiohttp
+
+from watcher import __version__
+from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
+
+_BODY_LIMIT = 64 * 1024
+_EXCERPT_CHARS = 200
+_RETRY_AFTER_MAX_S = 3600.0
+_RETRIED = frozenset({408, 425, 429})
+_REASONS = {
+    401: FailureReason.AUTH_ERROR,
+    403: FailureReason.AUTH_ERROR,
+    408: FailureReason.TIMEOUT,
+    429: FailureReason.RATE_LIMITED,
+}
+
+
+class _ShortResponse(aiohttp.ClientResponse):
+    """Reads no more of a body than anybody would look at: an endless one must not fill the memory."""
+
+    async def read(self) -> bytes:
+        if self._body is None:
+            kept = bytearray()
+            async for chunk in self.content.iter_chunked(8192):
+                kept += chunk
+                if len(kept) >= _BODY_LIMIT:
+                    self.close()
+                    break
+            self._body = bytes(kept)
+        return self._body
+
+
+def open_session(*, timeout_s: float) -> aiohttp.ClientSession:
+    """A session for one receiver. `HTTPS_PROXY` and `NO_PROXY` are honoured; a redirect is refused, not followed."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        headers={"User-Agent": f"watcher/{__version__}"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=True,
+        trace_configs=[trace],
+        response_class=_ShortResponse,
+    )
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
+) -> NoReturn:
+    # Followed, a POST can become a GET of a login page that answers 200: the alert would be lost and counted as sent.
+    raise DeliveryError(
+        f"answered HTTP {params.response.status}, a redirect: give the final address",
+        reason=FailureReason.CLIENT_ERROR,
+        permanent=True,
+    )
+
+
+def check_answer(status: int, *, headers: Mapping[str, str], body: str, now: datetime) -> str:
+    """What a good answer said, in one short line; raises DeliveryError for any other answer."""
+    excerpt = " ".join(body.split())[:_EXCERPT_CHARS]
+    if 200 <= status < 300:  # noqa: PLR2004 - the class of success, RFC 9110 section 15.3
+        return f"HTTP {status} {excerpt}".rstrip()
+    temporary = status in _RETRIED or status >= 500  # noqa: PLR2004 - the class of server errors, section 15.6
+    default = FailureReason.SERVER_ERROR if status >= 500 else FailureReason.CLIENT_ERROR  # noqa: PLR2004 - the same
+    raise DeliveryError(
+        f"answered HTTP {status}" + (f": {excerpt}" if excerpt else ""),
+        reason=_REASONS.get(status, default),
+        permanent=not temporary,
+        retry_after_s=parse_retry_after(headers.get("Retry-After"), now=now) if temporary else None,
+    )
+
+
+def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110 section 10.2.3), at most an hour; None without a readable one."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _RETRY_AFTER_MAX_S)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return min(max((aware - now).total_seconds(), 0.0), _RETRY_AFTER_MAX_S)
+
+
+@contextmanager
+def delivery_errors() -> Iterator[None]:
+    """Turn what a request raises into a DeliveryError whose text never holds the address, which can be a secret."""
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except ConfigurationError as error:
+        raise DeliveryError(str(error), reason=FailureReason.AUTH_ERROR, permanent=False) from error
+    except TimeoutError as error:
+        raise DeliveryError("no answer in time", reason=FailureReason.TIMEOUT, permanent=False) from error
+    except aiohttp.InvalidURL as error:
+        raise DeliveryError("not a usable address", reason=FailureReason.CLIENT_ERROR, permanent=True) from error
+    except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
+        raise DeliveryError(_network(error), reason=FailureReason.NETWORK, permanent=False) from error
+    except (ValueError, LookupError) as error:
+        message = f"the answer cannot be read: {type(error).__name__}"
+        raise DeliveryError(message, reason=FailureReason.OTHER, permanent=False) from error
+
+
+def _network(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the TLS certificate of {error.host}:{error.port} is not trusted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or type(error).__name__}"
+    return f"the connection failed: {type(error).__name__}"

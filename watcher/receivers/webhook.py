@@ -1,0 +1,119 @@
+"""Webhooks: events as JSON over HTTP, signed as Standard Webhooks say."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+from pydantic import SecretStr, field_validator
+from standardwebhooks import Webhook
+
+from watcher.core.clock import Clock
+from watcher.core.errors import ConfigurationError
+from watcher.core.event_json import format_time, to_json
+from watcher.core.model import Notification
+from watcher.core.ports import Receiver
+from watcher.fields import HttpUrl, Secret
+from watcher.receivers.base import ReceiverSettings, ReceiverTools
+from watcher.receivers.http import check_answer, delivery_errors, open_session
+from watcher.receivers.planned import PlannedReceiver
+
+
+class WebhookSettings(ReceiverSettings):
+    """A receiver that is sent JSON by POST."""
+
+    type: Literal["webhook"] = "webhook"
+    url: HttpUrl
+    """Where to POST."""
+    secret: SecretStr | None = None
+    """Signs each request as Standard Webhooks say: `whsec_` and base64. None: unsigned."""
+    secret_file: Path | None = None
+    """A file that holds `secret`."""
+    format: Literal["standard", "cloudevents", "alertmanager"] = "standard"
+    """The shape of the body."""
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            key = base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not key:
+            raise ValueError("not a signing secret: write whsec_ and base64")
+        return value
+
+    def build(self, tools: ReceiverTools) -> Receiver:
+        """A receiver that POSTs to `url`."""
+        if self.format != "standard":
+            return PlannedReceiver(name=self.name, type=self.type, feature=f"a webhook of format {self.format}")
+        return WebhookReceiver(
+            name=self.name,
+            url=str(self.url),
+            secret=self.optional_secret("secret"),
+            session=open_session(timeout_s=self.timeout.total_seconds()),
+            clock=tools.clock,
+        )
+
+
+class WebhookReceiver:
+    """POSTs one event as JSON: `{"type": "instance.<kind>", "timestamp": …, "data": <event>}`.
+
+    With a secret, signed by the Standard Webhooks specification (https://www.standardwebhooks.com): the signature
+    covers id, time of sending and body. The id is the event's, the same on every retry, so that a receiver can tell.
+    """
+
+    type = "webhook"
+
+    def __init__(
+        self, *, name: str, url: str, secret: Secret | None, session: aiohttp.ClientSession, clock: Clock
+    ) -> None:
+        self.name = name
+        self._url = url
+        self._secret = secret
+        self._session = session
+        self._clock = clock
+
+    async def send(self, notification: Notification) -> str:
+        """POST the event; raises DeliveryError unless the answer is 2xx."""
+        body = _body(notification)
+        with delivery_errors():
+            headers = self._headers(notification.id, body)
+            async with self._session.post(self._url, data=body.encode(), headers=headers) as response:
+                text = (await response.read()).decode(errors="replace")
+                return check_answer(response.status, headers=response.headers, body=text, now=self._clock.now())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    def _headers(self, message_id: str, body: str) -> dict[str, str]:
+        now = self._clock.now()
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
+        if self._secret is not None:
+            headers["webhook-signature"] = _signer(self._secret).sign(msg_id=message_id, timestamp=now, data=body)
+        return headers
+
+
+def _signer(secret: Secret) -> Webhook:
+    try:
+        return Webhook(secret.reveal())
+    except (ValueError, RuntimeError) as error:
+        raise ConfigurationError("the signing secret is not whsec_ and base64") from error
+
+
+def _body(notification: Notification) -> str:
+    event = notification.event
+    kind = "test" if notification.test else event.kind.value
+    body = {"type": f"instance.{kind}", "timestamp": format_time(event.observed_at), "data": to_json(event)}
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
