@@ -155,7 +155,8 @@ def _tell(
         wanted = problems(to_status or from_status, state.presence, context.rules)
         firing, changed = reconcile(state.alerts, wanted, key=state.key, now=now)
     sequence = state.sequence + 1
-    moved = kind is not EventKind.RECOVERED or from_status is None  # back as it was: the status went on all the while
+    back_as_it_was = kind is EventKind.RECOVERED and from_status is not None
+    moved = to_status is not None and not back_as_it_was  # while it is missing its status goes on
     event = Event(
         id=_event_id(state, kind, sequence, from_status, to_status),
         kind=kind,

@@ -122,6 +122,10 @@ class Receiver(Protocol):
         """Have it accepted, and return in a few words what the other side said; raises DeliveryError."""
         ...
 
+    async def reach(self) -> None:
+        """Connect without sending anything; raises DeliveryError."""
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...

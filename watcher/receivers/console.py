@@ -36,6 +36,9 @@ class ConsoleReceiver:
         self._output.flush()
         return "printed"
 
+    async def reach(self) -> None:
+        """The screen is always here."""
+
     async def close(self) -> None:
         """Nothing to close: the output is not ours."""
 

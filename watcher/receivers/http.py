@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 from typing import NoReturn
 
 import aiohttp
+from yarl import URL
 
 from watcher import __version__
 from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
@@ -86,7 +88,7 @@ def check_answer(status: int, *, headers: Mapping[str, str], body: str, now: dat
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 section 10.2.3), at most an hour; None without a readable one."""
+    """Seconds to wait by a Retry-After header (RFC 9110 section 10.2.3), at most an hour; None if unreadable."""
     if value is None:
         return None
     text = value.strip()
@@ -98,6 +100,18 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
         return None
     aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return min(max((aware - now).total_seconds(), 0.0), _RETRY_AFTER_MAX_S)
+
+
+async def reach(url: str) -> None:
+    """Connect to where `url` is, TLS and all, and send nothing; raises DeliveryError."""
+    with delivery_errors():
+        parsed = URL(url)
+        if parsed.host is None or parsed.port is None:
+            raise aiohttp.InvalidURL(url)
+        _, writer = await asyncio.open_connection(
+            parsed.host, parsed.port, ssl=ssl.create_default_context() if parsed.scheme == "https" else None
+        )
+        writer.close()
 
 
 @contextmanager

@@ -16,11 +16,18 @@ class PlannedReceiver:
         self.type = type
         self._feature = feature
 
-    async def send(self, notification: Notification) -> NoReturn:
+    async def send(self, notification: Notification) -> NoReturn:  # noqa: ARG002 - the same for every receiver
         """Refuse, for good."""
-        raise DeliveryError(
-            f"{self._feature} is not available in this version", reason=FailureReason.OTHER, permanent=True
-        )
+        raise self._refusal()
+
+    async def reach(self) -> NoReturn:
+        """Refuse, for good."""
+        raise self._refusal()
 
     async def close(self) -> None:
         """Nothing to close."""
+
+    def _refusal(self) -> DeliveryError:
+        return DeliveryError(
+            f"{self._feature} is not available in this version", reason=FailureReason.OTHER, permanent=True
+        )

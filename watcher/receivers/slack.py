@@ -15,7 +15,7 @@ from watcher.core.model import Notification
 from watcher.core.ports import Receiver
 from watcher.fields import Secret
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.http import check_answer, delivery_errors, open_session
+from watcher.receivers.http import check_answer, delivery_errors, open_session, reach
 from watcher.receivers.message import Message, describe
 from watcher.receivers.planned import PlannedReceiver
 
@@ -107,6 +107,11 @@ class SlackWebhookReceiver:
             return check_answer(
                 answer.status_code, headers=answer.headers, body=answer.body or "", now=self._clock.now()
             )
+
+    async def reach(self) -> None:
+        """Connect to Slack; raises DeliveryError."""
+        with delivery_errors():
+            await reach(self._webhook_url.reveal())
 
     async def close(self) -> None:
         """Close the connections."""

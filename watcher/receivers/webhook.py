@@ -19,7 +19,7 @@ from watcher.core.model import Notification
 from watcher.core.ports import Receiver
 from watcher.fields import HttpUrl, Secret
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.http import check_answer, delivery_errors, open_session
+from watcher.receivers.http import check_answer, delivery_errors, open_session, reach
 from watcher.receivers.planned import PlannedReceiver
 
 
@@ -88,6 +88,10 @@ class WebhookReceiver:
             async with self._session.post(self._url, data=body.encode(), headers=headers) as response:
                 text = (await response.read()).decode(errors="replace")
                 return check_answer(response.status, headers=response.headers, body=text, now=self._clock.now())
+
+    async def reach(self) -> None:
+        """Connect to the address; raises DeliveryError."""
+        await reach(self._url)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -52,6 +52,11 @@ _DUE = (
     .order_by(deliveries.c.id)
 )
 _NEXT_DUE = select(func.min(deliveries.c.next_attempt_at_ms)).where(_IS_PENDING_HEAD)
+_UNFINISHED = (
+    select(deliveries.c.receiver, deliveries.c.state, func.count())
+    .where(deliveries.c.state.in_([DeliveryState.PENDING.value, DeliveryState.DEAD.value]))
+    .group_by(deliveries.c.receiver, deliveries.c.state)
+)
 _RECORD_ATTEMPT = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("delivery_id"))
@@ -137,13 +142,10 @@ class Store:
         async with self._write() as connection:
             await connection.execute(_RECORD_ATTEMPT, [_attempt_row(attempt) for attempt in attempts])
 
-    async def counts(self) -> dict[tuple[str, DeliveryState], int]:
-        """How many deliveries each receiver has in each state."""
-        query = select(deliveries.c.receiver, deliveries.c.state, func.count()).group_by(
-            deliveries.c.receiver, deliveries.c.state
-        )
+    async def unfinished(self) -> dict[tuple[str, DeliveryState], int]:
+        """How many deliveries of each receiver are pending, and how many dead."""
         async with self._read() as connection:
-            rows = await connection.execute(query)
+            rows = await connection.execute(_UNFINISHED)
             return {(receiver, DeliveryState(state)): count for receiver, state, count in rows}
 
     async def history(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:

@@ -58,6 +58,6 @@ deliveries = Table(
     Column("last_answer", Text),
     UniqueConstraint("event_id", "receiver", name="one_delivery_for_each_event_and_receiver"),
     Index("deliveries_in_order", "receiver", "state", "source", "instance_id", "id"),
-    Index("deliveries_by_time", "receiver", "state", "next_attempt_at_ms"),
+    Index("deliveries_by_state", "state", "receiver", "next_attempt_at_ms"),
     sqlite_autoincrement=True,
 )

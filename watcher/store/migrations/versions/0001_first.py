@@ -58,4 +58,4 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("deliveries_in_order", "deliveries", ["receiver", "state", "source", "instance_id", "id"])
-    op.create_index("deliveries_by_time", "deliveries", ["receiver", "state", "next_attempt_at_ms"])
+    op.create_index("deliveries_by_state", "deliveries", ["state", "receiver", "next_attempt_at_ms"])

@@ -1,0 +1,78 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer and make: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The first of these that is 3.11 or newer; set PYTHON to choose another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+DEBIAN_PACKAGES := prometheus
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed ## See it work: simulated cloud, daemon, notifications, metrics; ends after a minute
+	@$(BIN)/watcher demo --for 60s
+
+test: lint $(VENV)/components ## Lint, types, import contracts and all tests
+	@$(BIN)/python -m pytest --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=90 >/dev/null \
+		|| { $(BIN)/python -m coverage report; exit 1; }
+
+lint: $(VENV)/developed ## Ruff, mypy and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/developed ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/installed ## Measure, as ratios taken side by side in one run
+	@$(BIN)/python -m benchmarks
+
+lock: ## Renew the hash-locked requirements (needs uv)
+	@for set in runtime build dev; do \
+		case $$set in runtime) what="pyproject.toml";; *) what="pyproject.toml --group $$set";; esac; \
+		case $$set in build) what="--group build";; esac; \
+		uv pip compile $$what --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+			--no-emit-index-url --no-emit-find-links --quiet --output-file requirements/$$set.txt || exit 1; \
+	done
+
+clean: ## Remove what was made
+	@rm -rf $(VENV) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "watcher needs Python 3.11 or newer: install it (Debian 12, Ubuntu 24.04:" \
+		"apt-get install python3 python3-venv; macOS: brew install python), or say PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments;" \
+		"on Debian or Ubuntu this mends it: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/python
+	@echo "Installing watcher into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/developed: requirements/dev.txt $(VENV)/installed
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The real components that tests run against: installed from Debian where we may, else the tests say what is missing.
+$(VENV)/components: Makefile | $(VENV)/python
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		missing=$$(for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+		if [ -n "$$missing" ]; then \
+			echo "Installing" $$missing "from Debian ..."; \
+			export DEBIAN_FRONTEND=noninteractive; \
+			apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+		fi; \
+	fi
+	@touch $@
+
+.PHONY: help demo test lint format bench lock clean

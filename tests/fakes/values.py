@@ -1,0 +1,75 @@
+"""Short ways to say an instance, a state, an event."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from watcher.core.alerts import AlertRules
+from watcher.core.detector import Context, detect
+from watcher.core.model import Event, EventKind, Instance, InstanceKey, InstanceState, Observation, Severity
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = InstanceKey("prod", "697612196993040384")
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after the beginning."""
+    return START + timedelta(seconds=seconds)
+
+
+def instance(status: str, *, id: str = KEY.id, name: str = "office-2026", image_id: str = "", **more: Any) -> Instance:  # noqa: A002
+    """What the cloud says of an instance in this status."""
+    record = {"id": id, "name": name, "status": status, "image_id": image_id, **more}
+    return Instance(
+        id=id,
+        name=name,
+        status=status,
+        image_id=image_id,
+        updated_at=str(more.get("update_time", "")),
+        record=json.dumps(record, separators=(",", ":"), sort_keys=True),
+    )
+
+
+def observation(status: str | None, seconds: float = 0, *, key: InstanceKey = KEY, **more: Any) -> Observation:
+    """The instance seen in this status, or not there (None)."""
+    seen = instance(status, id=key.id, **more) if status is not None else None
+    return Observation(key=key, observed_at=at(seconds), instance=seen)
+
+
+def context(**more: Any) -> Context:
+    """The default rules."""
+    return Context(rules=AlertRules(), **more)
+
+
+def history(*statuses: str | None, step_s: float = 15, key: InstanceKey = KEY) -> tuple[InstanceState, list[Event]]:
+    """The state and all events after these observations, `step_s` apart."""
+    state: InstanceState | None = None
+    events: list[Event] = []
+    for turn, status in enumerate(statuses):
+        state, told = detect(state, observation(status, turn * step_s, key=key), context())
+        events += told
+    assert state is not None
+    return state, events
+
+
+def event(**changes: Any) -> Event:
+    """A transition BUILDING → BUILT, with changes."""
+    given: dict[str, Any] = {
+        "id": "evt_0123456789abcdef0123456789abcdef",
+        "kind": EventKind.TRANSITION,
+        "source": KEY.source,
+        "instance_id": KEY.id,
+        "instance_name": "office-2026",
+        "from_status": "BUILDING",
+        "to_status": "BUILT",
+        "severity": Severity.INFO,
+        "observed_at": at(15.123),
+        "previous_observed_at": at(0.101),
+        "sequence": 7,
+        "duration_s": 1412.0,
+        "labels": {"team": "vdi"},
+        "record": instance("BUILT", image_id="img-2").record,
+    }
+    return Event(**{**given, **changes})

@@ -1,0 +1,232 @@
+"""Builds the daemon from its settings and keeps it running: the only place that knows everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import TextIO
+
+from watcher.cloud.client import CloudClient
+from watcher.core.alerts import AlertRules
+from watcher.core.backoff import Backoff
+from watcher.core.clock import Clock
+from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
+from watcher.core.model import InstanceState
+from watcher.core.planner import PollPolicy
+from watcher.core.ports import CloudApi, Receiver, StateStore
+from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
+from watcher.delivery import DeliveryPolicy, DeliveryWorker
+from watcher.logging import LogObserver
+from watcher.metrics import Metrics
+from watcher.ops import OpsServer
+from watcher.polling import PollScheduler, SourcePoller
+from watcher.polling.poller import Watched
+from watcher.receivers.base import ReceiverTools
+from watcher.settings import MatchSettings, Settings, SourceSettings
+from watcher.store import Store, open_store
+
+_POLLS_DEADLINE_S = 5.0
+_DELIVERIES_DEADLINE_S = 15.0  # with the polls' 5 s well below the 30 s that Kubernetes waits before it kills
+
+
+class Daemon:
+    """One watcher process. `run` returns after a drain, or raises what went wrong."""
+
+    def __init__(
+        self, *, settings: Settings, environment: Mapping[str, str], clock: Clock, rng: random.Random, output: TextIO
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._clock = clock
+        self._rng = rng
+        self._output = output
+        self._pollers: list[SourcePoller] = []
+        self._workers: list[DeliveryWorker] = []
+        self._draining = False
+
+    async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
+        """Work until `stop` is set, then drain. `on_started` is given the URL served.
+
+        Raises ConfigurationError or StoreError when it cannot start.
+        """
+        async with AsyncExitStack() as stack:
+            store = await open_store(self._settings.store.secret("url").reveal())
+            stack.push_async_callback(store.close)
+            metrics = self._metrics()
+            observer = tell_all(metrics, LogObserver(), self._wake_workers)
+            receivers = await self._open_receivers(stack)
+            self._workers = [self._worker(receiver, store, observer) for receiver in receivers]
+            for source in self._settings.sources:
+                api = open_source(
+                    source, self._settings, environment=self._environment, clock=self._clock, observer=observer
+                )
+                stack.push_async_callback(api.close)
+                self._pollers.append(self._poller(source, api, store, observer))
+            server = self._server(metrics, store)
+            stack.push_async_callback(server.close)
+            on_started(await server.start())
+            metrics.config_loaded(at_s=self._clock.now().timestamp())
+            for poller in self._pollers:
+                await poller.start()
+            await self._supervise(stop)
+
+    async def _supervise(self, stop: asyncio.Event) -> None:
+        scheduler = PollScheduler(clock=self._clock)
+        for poller in self._pollers:
+            scheduler.add(poller.source, poller.cycle)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._eternal("the scheduler", scheduler.run()), name="scheduler")
+            workers = [
+                group.create_task(self._eternal("a delivery worker", worker.run()), name="delivery")
+                for worker in self._workers
+            ]
+            await stop.wait()
+            self._draining = True
+            await scheduler.stop(deadline_s=_POLLS_DEADLINE_S)
+            for worker in self._workers:
+                worker.drain()
+            if workers:
+                await asyncio.wait(workers, timeout=_DELIVERIES_DEADLINE_S)
+            for task in workers:
+                task.cancel()
+
+    async def _eternal(self, what: str, work: Awaitable[None]) -> None:
+        await work
+        if not self._draining:
+            raise RuntimeError(f"{what} ended though nobody asked it to")
+
+    def states(self) -> Mapping[str, Iterable[InstanceState]]:
+        """The present state of every instance, by source."""
+        return {poller.source: poller.states() for poller in self._pollers}
+
+    def _wake_workers(self, fact: Fact) -> None:
+        if isinstance(fact, Committed):
+            for worker in self._workers:
+                worker.notify()
+
+    def _metrics(self) -> Metrics:
+        alerts = self._settings.alerts
+        return Metrics(
+            sources=[source.name for source in self._settings.sources],
+            receivers={receiver.name: receiver.type for receiver in self._settings.receivers},
+            alerts={"error": alerts.error.severity.value, "missing": alerts.missing.severity.value},
+            view=self,
+            instance_limit=self._settings.web.metrics_instance_limit,
+        )
+
+    async def _open_receivers(self, stack: AsyncExitStack) -> list[Receiver]:
+        external_url = self._settings.web.external_url
+        tools = ReceiverTools(
+            clock=self._clock, output=self._output, external_url=str(external_url) if external_url else None
+        )
+        receivers = [section.build(tools) for section in self._settings.receivers]
+        for receiver in receivers:
+            stack.push_async_callback(receiver.close)
+        return receivers
+
+    def _worker(self, receiver: Receiver, store: Store, observer: Observer) -> DeliveryWorker:
+        section = next(section for section in self._settings.receivers if section.name == receiver.name)
+        return DeliveryWorker(
+            receiver=receiver,
+            store=store,
+            policy=DeliveryPolicy(timeout_s=section.timeout.total_seconds(), max_age=section.max_age),
+            clock=self._clock,
+            rng=self._rng,
+            observer=observer,
+        )
+
+    def _poller(self, source: SourceSettings, api: CloudApi, store: StateStore, observer: Observer) -> SourcePoller:
+        return SourcePoller(
+            watched=watched_of(source, self._settings),
+            api=api,
+            store=store,
+            receivers_for=routing_table(self._settings).receivers_for,
+            clock=self._clock,
+            rng=self._rng,
+            observer=observer,
+        )
+
+    def _server(self, metrics: Metrics, store: Store) -> OpsServer:
+        web = self._settings.web
+        names = [receiver.name for receiver in self._settings.receivers]
+
+        async def refresh() -> None:
+            metrics.set_deliveries(await store.unfinished(), names)
+
+        return OpsServer(
+            host=web.listen.host,
+            port=web.listen.port,
+            registry=metrics.registry,
+            refresh=refresh,
+            not_ready=self._not_ready,
+            bearer_token=web.auth.secret("bearer_token") if web.auth is not None else None,
+        )
+
+    def _not_ready(self) -> str | None:
+        if self._draining:
+            return "it is draining"
+        untried = [poller.source for poller in self._pollers if not poller.tried]
+        return f"not yet tried: {', '.join(untried)}" if untried else None
+
+
+def open_source(
+    source: SourceSettings, settings: Settings, *, environment: Mapping[str, str], clock: Clock, observer: Observer
+) -> CloudApi:
+    """The client of one source's cloud; raises ConfigurationError."""
+    poll = settings.poll_for(source)
+
+    def on_request(operation: str, code: str, duration_s: float) -> None:
+        observer(RequestFinished(source.name, operation, code, duration_s))
+
+    return CloudClient(
+        settings=source,
+        environment=environment,
+        clock=clock,
+        on_request=on_request,
+        timeout_s=poll.timeout.total_seconds(),
+        concurrency=poll.concurrency,
+    )
+
+
+def watched_of(source: SourceSettings, settings: Settings) -> Watched:
+    """What is watched of one source and how."""
+    poll = settings.poll_for(source)
+    return Watched(
+        source=source.name,
+        instances={instance.id: dict(instance.labels) for instance in source.instances},
+        policy=PollPolicy(
+            interval_s=poll.interval.total_seconds(),
+            steady_interval_s=poll.steady_interval.total_seconds(),
+            jitter=poll.jitter,
+            concurrency=poll.concurrency,
+            backoff=Backoff(initial_s=poll.backoff.initial.total_seconds(), max_s=poll.backoff.max.total_seconds()),
+        ),
+        rules=AlertRules(error=settings.alerts.error.severity, missing=settings.alerts.missing.severity),
+    )
+
+
+def routing_table(settings: Settings) -> RoutingTable:
+    """Who is told of what."""
+    return RoutingTable(
+        recipients=tuple(
+            Recipient(name=receiver.name, min_severity=receiver.min_severity) for receiver in settings.receivers
+        ),
+        routes=tuple(
+            Route(match=_matcher(route.match), receivers=route.receivers, goes_on=route.goes_on)
+            for route in settings.routes
+        ),
+    )
+
+
+def _matcher(match: MatchSettings) -> Matcher:
+    return Matcher(
+        kind=tuple(kind.value for kind in match.kind),
+        from_status=match.from_status,
+        to_status=match.to_status,
+        source=match.source,
+        name=match.name,
+        severity=tuple(severity.value for severity in match.severity),
+        labels=dict(match.labels),
+    )

@@ -1,0 +1,1 @@
+"""The commands: parse, call, print. What a command does lives in the rooms; what it shows lives here."""

@@ -1,0 +1,64 @@
+"""`watcher check`: is the configuration good, and with `--online`: does everything it names answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from watcher.cli.look import look_at_all
+from watcher.cli.options import ConfigOption, print_errors
+from watcher.cli.receiver_test import open_receiver
+from watcher.core.errors import ConfigurationError, DeliveryError
+from watcher.logging import configure_logging
+from watcher.settings import Settings, load
+
+
+def check(
+    config: ConfigOption,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Also authenticate, look each instance up, and reach each receiver without sending."
+        ),
+    ] = False,
+) -> int:
+    """Validate the configuration: one line a finding, all at once. Exit code 2 on errors, 1 on findings online."""
+    loaded = load(config, os.environ)
+    errors = [finding for finding in loaded.findings if finding.level == "error"]
+    for finding in loaded.findings:
+        if finding not in errors:
+            typer.echo(str(finding))
+    if loaded.settings is None or errors:
+        raise ConfigurationError("\n".join(map(str, errors)))
+    if online:
+        configure_logging(level="warning", style="console")
+        problems = asyncio.run(_look_online(loaded.settings))
+        print_errors(f"{config}: {problem}" for problem in problems)
+        if problems:
+            return 1
+    settings = loaded.settings
+    instances = sum(len(source.instances) for source in settings.sources)
+    typer.echo(
+        f"{config}: good: {len(settings.sources)} sources, {instances} instances, {len(settings.receivers)} receivers"
+    )
+    return 0
+
+
+async def _look_online(settings: Settings) -> list[str]:
+    looks = await look_at_all(settings)
+    problems = [problem for look in looks for problem in look.problems]
+    for section in settings.receivers:
+        receiver = open_receiver(section, settings)
+        try:
+            async with asyncio.timeout(section.timeout.total_seconds()):
+                await receiver.reach()
+        except DeliveryError as error:
+            problems.append(f"receiver {section.name}: {error}")
+        except TimeoutError:
+            problems.append(f"receiver {section.name}: no connection within {section.timeout.total_seconds():g} s")
+        finally:
+            await receiver.close()
+    return problems

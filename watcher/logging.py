@@ -1,0 +1,180 @@
+"""Structured logs on standard error: JSON or console, redacted, and an observer that writes edges, not every try."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from watcher.core.errors import (
+    CloudAuthError,
+    CloudEndpointError,
+    CloudError,
+    CloudMalformedError,
+    CloudPermissionError,
+    CloudThrottledError,
+)
+from watcher.core.facts import (
+    Committed,
+    Delivered,
+    DeliveryFailed,
+    Fact,
+    InstanceFailed,
+    SourceFailed,
+    SourceRecovered,
+    StoreFailed,
+    StoreRecovered,
+)
+from watcher.core.model import Event, EventKind
+
+HIDDEN = "**********"
+_SECRET_KEY = re.compile(
+    r"pass(word|wd)?$|secret|token|authorization|credential|(access|secret|private|routing|api)_key|signature|webhook_url",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(
+    r"whsec_[A-Za-z0-9+/=]+"  # a signing secret
+    r"|xox[a-z]-[A-Za-z0-9-]+"  # a Slack token
+    r"|(?<=hooks\.slack\.com/)[A-Za-z0-9/_-]+"  # the path of a Slack webhook is its secret
+    r"|(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"  # user and password in a URL
+    r"|(?<=Signature=)[0-9a-f]+"
+    r"|(?<=Bearer )\S+",
+)
+
+
+def configure_logging(*, level: str, style: Literal["json", "console"], output: TextIO | None = None) -> None:
+    """Send our own logs and those of the libraries the same way, to standard error unless told otherwise."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    out = output if output is not None else sys.stderr
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if style == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)  # libraries: only what is wrong
+    logging.getLogger("watcher").setLevel(level.upper())
+
+
+def redact(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Hide values by the name of their key, and what looks like a secret inside any text."""
+    return {key: _redacted(key, value) for key, value in event_dict.items()}
+
+
+def _redacted(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return HIDDEN if _SECRET_KEY.search(key) else _SECRET_TEXT.sub(HIDDEN, value)
+    if isinstance(value, Mapping):
+        return {inner: _redacted(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(key, item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return HIDDEN if _SECRET_KEY.search(key) else _SECRET_TEXT.sub(HIDDEN, str(value))
+
+
+class LogObserver:
+    """Writes down what people want to read: changes, and the edges where something breaks or heals."""
+
+    def __init__(self) -> None:
+        self._log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("watcher")
+
+    def __call__(self, fact: Fact) -> None:
+        """Log what happened, if it is worth a line."""
+        match fact:
+            case Committed(events):
+                for event in events:
+                    self._event(event)
+            case SourceFailed(source, error, retry_in_s, first):
+                log = self._log.error if first else self._log.debug
+                log("source failed", source=source, error=str(error), retry_in_s=round(retry_in_s, 1), do=advice(error))
+            case SourceRecovered(source):
+                self._log.info("source recovered", source=source)
+            case InstanceFailed(key, error, first):
+                log = self._log.warning if first else self._log.debug
+                log("instance failed", source=key.source, instance_id=key.id, error=str(error))
+            case StoreFailed(who, error, first):
+                log = self._log.error if first else self._log.debug
+                log("store failed", who=who, error=str(error), do="nothing is sent that is not stored: mend the store")
+            case StoreRecovered(who):
+                self._log.info("store recovered", who=who)
+            case Delivered(delivery, type_, latency_s):
+                self._log.info(
+                    "delivered",
+                    receiver=delivery.receiver,
+                    type=type_,
+                    event_id=delivery.event.id,
+                    latency_s=round(latency_s, 3),
+                )
+            case DeliveryFailed():
+                self._delivery_failed(fact)
+            case _:
+                pass
+
+    def _event(self, event: Event) -> None:
+        log = self._log.debug if event.kind is EventKind.DISCOVERED else self._log.info
+        log(
+            event.kind.value,
+            source=event.source,
+            instance_id=event.instance_id,
+            instance_name=event.instance_name,
+            from_status=event.from_status,
+            to_status=event.to_status,
+            severity=event.severity.value,
+            event_id=event.id,
+            sequence=event.sequence,
+        )
+
+    def _delivery_failed(self, fact: DeliveryFailed) -> None:
+        dead = fact.retry_in_s is None
+        log = self._log.error if dead else self._log.warning if fact.delivery.attempts == 0 else self._log.debug
+        log(
+            "delivery dead" if dead else "delivery failed",
+            receiver=fact.delivery.receiver,
+            event_id=fact.delivery.event.id,
+            attempts=fact.delivery.attempts + 1,
+            error=str(fact.error),
+            reason=fact.error.reason.value,
+            retry_in_s=round(fact.retry_in_s, 1) if fact.retry_in_s is not None else None,
+        )
+
+
+def advice(error: CloudError) -> str:
+    """What the operator can do about a source that fails this way."""
+    match error:
+        case CloudAuthError():
+            return "check credential, region and clock; asking again only after the cloud's 5 min lock"
+        case CloudPermissionError():
+            return "grant workspace:imageServer:get and workspace:imageServer:list to the credential"
+        case CloudThrottledError():
+            return "ask less: longer intervals, or fewer watchers with this credential"
+        case CloudEndpointError():
+            return "check region, endpoint and project_id"
+        case CloudMalformedError():
+            return "check that the endpoint is the cloud's API and no proxy answers in its place"
+        case _:
+            return "the cloud or the way to it is down: nothing to do but wait"

@@ -1,0 +1,247 @@
+"""Prometheus metrics: counters fed by facts, and the present state collected when scraped."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
+from itertools import product
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from watcher import __version__
+from watcher.core.errors import FailureReason
+from watcher.core.facts import (
+    Committed,
+    CycleFinished,
+    Delivered,
+    DeliveryFailed,
+    Fact,
+    Observed,
+    RequestFinished,
+    SourceFailed,
+)
+from watcher.core.model import DeliveryState, EventKind, InstanceState, Presence, Status
+from watcher.core.ports import StateView
+
+_LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 14400, 86400)
+_CYCLE_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_REQUEST_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_STATUSES = tuple(status.value for status in Status)
+
+
+class Metrics:
+    """The `watcher_` metrics in a registry of their own; an observer of facts.
+
+    Every label set known in advance is there from the start with 0, so that `increase()` sees the first one.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Iterable[str],
+        receivers: Mapping[str, str],
+        alerts: Mapping[str, str],
+        view: StateView,
+        instance_limit: int,
+    ) -> None:
+        """`receivers` maps names to types, `alerts` alert names to severities."""
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._declare_service()
+        self._declare_polling()
+        self._declare_delivery()
+        self._start_at_zero(tuple(sources), receivers)
+        self.registry.register(StateCollector(view=view, alerts=alerts, instance_limit=instance_limit))
+
+    def _declare_service(self) -> None:
+        build = Gauge("watcher_build_info", "The version that runs.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+        self._reload_ok = Gauge(
+            "watcher_config_last_reload_successful", "Whether the last (re)load was good.", registry=self.registry
+        )
+        self._reload_at = Gauge(
+            "watcher_config_last_reload_success_timestamp_seconds", "When it was last good.", registry=self.registry
+        )
+
+    def _declare_polling(self) -> None:
+        registry = self.registry
+        self._transitions = Counter(
+            "watcher_transitions_total", "Status changes.", ["source", "from", "to"], registry=registry
+        )
+        self._up = Gauge("watcher_source_up", "Whether the source answers.", ["source"], registry=registry)
+        self._last_success = Gauge(
+            "watcher_source_last_success_timestamp_seconds", "The last good cycle.", ["source"], registry=registry
+        )
+        self._observations = Counter("watcher_observations_total", "Instances observed.", ["source"], registry=registry)
+        self._requests = Counter(
+            "watcher_api_requests_total", "Requests to the cloud.", ["source", "operation", "code"], registry=registry
+        )
+        self._request_s = Histogram(
+            "watcher_api_request_duration_seconds",
+            "How long the cloud took.",
+            ["source", "operation"],
+            buckets=_REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self._cycle_s = Histogram(
+            "watcher_poll_cycle_duration_seconds",
+            "How long a cycle took.",
+            ["source"],
+            buckets=_CYCLE_BUCKETS_S,
+            registry=registry,
+        )
+        self._lag_s = Gauge(
+            "watcher_poll_lag_seconds",
+            "How late the last cycle's oldest poll was.",
+            ["source"],
+            registry=registry,
+        )
+
+    def _declare_delivery(self) -> None:
+        registry = self.registry
+        self._sent = Counter(
+            "watcher_notifications_total", "Notifications accepted.", ["receiver", "type"], registry=registry
+        )
+        self._failed = Counter(
+            "watcher_notifications_failed_total",
+            "Tries that failed.",
+            ["receiver", "type", "reason"],
+            registry=registry,
+        )
+        self._pending = Gauge(
+            "watcher_notifications_pending", "Notifications waiting.", ["receiver"], registry=registry
+        )
+        self._dead = Gauge("watcher_notifications_dead", "Dead letters.", ["receiver"], registry=registry)
+        self._latency_s = Histogram(
+            "watcher_notification_latency_seconds",
+            "From observation to accepted.",
+            ["receiver", "type"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+
+    def _start_at_zero(self, sources: Iterable[str], receivers: Mapping[str, str]) -> None:
+        for source in sources:
+            for metric in (self._up, self._last_success, self._observations, self._cycle_s, self._lag_s):
+                metric.labels(source)
+            for from_status, to_status in product(_STATUSES, _STATUSES):
+                if from_status != to_status or from_status == Status.BUILT:
+                    self._transitions.labels(source, from_status, to_status)
+            self._requests.labels(source, "ShowImageServer", "200")
+            self._request_s.labels(source, "ShowImageServer")
+        for receiver, type_ in receivers.items():
+            for metric in (self._sent, self._latency_s):
+                metric.labels(receiver, type_)
+            for gauge in (self._pending, self._dead):
+                gauge.labels(receiver)
+            for reason in FailureReason:
+                self._failed.labels(receiver, type_, reason.value)
+
+    def config_loaded(self, *, at_s: float) -> None:
+        """The configuration was good at this time (seconds since 1970)."""
+        self._reload_ok.set(1)
+        self._reload_at.set(at_s)
+
+    def set_deliveries(self, counts: Mapping[tuple[str, DeliveryState], int], receivers: Iterable[str]) -> None:
+        """The store's present counts of waiting and dead notifications."""
+        for receiver in receivers:
+            self._pending.labels(receiver).set(counts.get((receiver, DeliveryState.PENDING), 0))
+            self._dead.labels(receiver).set(counts.get((receiver, DeliveryState.DEAD), 0))
+
+    def __call__(self, fact: Fact) -> None:
+        """Count what happened."""
+        match fact:
+            case RequestFinished(source, operation, code, duration_s):
+                self._requests.labels(source, operation, code).inc()
+                self._request_s.labels(source, operation).observe(duration_s)
+            case Observed(source, count):
+                self._observations.labels(source).inc(count)
+            case CycleFinished():
+                self._cycle_finished(fact)
+            case SourceFailed(source):
+                self._up.labels(source).set(0)
+            case Committed(events):
+                for event in events:
+                    if event.kind is EventKind.TRANSITION:
+                        self._transitions.labels(event.source, event.from_status, event.to_status).inc()
+            case Delivered(delivery, type_, latency_s):
+                self._sent.labels(delivery.receiver, type_).inc()
+                self._latency_s.labels(delivery.receiver, type_).observe(latency_s)
+            case DeliveryFailed(delivery, type_, error):
+                self._failed.labels(delivery.receiver, type_, error.reason.value).inc()
+            case _:
+                pass
+
+    def _cycle_finished(self, fact: CycleFinished) -> None:
+        self._cycle_s.labels(fact.source).observe(fact.duration_s)
+        self._lag_s.labels(fact.source).set(fact.lag_s)
+        self._up.labels(fact.source).set(1 if fact.ok else 0)
+        if fact.ok:
+            self._last_success.labels(fact.source).set(fact.at.timestamp())
+
+
+class StateCollector(Collector):
+    """What is so now, made from memory at each scrape: nothing is counted while polling."""
+
+    def __init__(self, *, view: StateView, alerts: Mapping[str, str], instance_limit: int) -> None:
+        self._view = view
+        self._alerts = alerts
+        self._instance_limit = instance_limit
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the registry need not scrape to learn the names."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of one scrape."""
+        states = {
+            source: [state for state in of_source if state.presence is Presence.PRESENT and state.status is not None]
+            for source, of_source in self._view.states().items()
+        }
+        yield self._counts(states)
+        yield from self._each(states)
+        yield self._firing()
+
+    def _counts(self, states: Mapping[str, list[InstanceState]]) -> Metric:
+        family = GaugeMetricFamily("watcher_instances", "Instances by status.", labels=["source", "status"])
+        for source, of_source in states.items():
+            tally = Tally(dict.fromkeys(_STATUSES, 0))
+            tally.update(state.status or Status.NULL for state in of_source)
+            for status, count in tally.items():
+                family.add_metric([source, status], count)
+        return family
+
+    def _each(self, states: Mapping[str, list[InstanceState]]) -> Iterable[Metric]:
+        one_hot = GaugeMetricFamily(
+            "watcher_instance_status",
+            "1 for the status the instance has.",
+            labels=["source", "instance_id", "instance_name", "status"],
+        )
+        since = GaugeMetricFamily(
+            "watcher_instance_status_timestamp_seconds",
+            "When the present status was first seen.",
+            labels=["source", "instance_id"],
+        )
+        if sum(map(len, states.values())) <= self._instance_limit:
+            for state in (state for of_source in states.values() for state in of_source):
+                for status in dict.fromkeys((*_STATUSES, state.status or Status.NULL)):
+                    labels = [state.key.source, state.key.id, state.name, status]
+                    one_hot.add_metric(labels, 1 if status == state.status else 0)
+                since.add_metric([state.key.source, state.key.id], state.since.timestamp())
+        yield one_hot
+        yield since
+
+    def _firing(self) -> Metric:
+        family = GaugeMetricFamily("watcher_alerts", "Alerts firing now.", labels=["source", "name", "severity"])
+        for source, of_source in self._view.states().items():
+            tally = Tally(dict.fromkeys(self._alerts.items(), 0))
+            tally.update((alert.name, alert.severity.value) for state in of_source for alert in state.alerts)
+            for (name, severity), count in tally.items():
+                family.add_metric([source, name, severity], count)
+        return family

@@ -1,0 +1,5 @@
+"""What operators and machines look at from the side: metrics, health and readiness over HTTP."""
+
+from watcher.ops.server import OpsServer
+
+__all__ = ["OpsServer"]
