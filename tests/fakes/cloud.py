@@ -1,0 +1,76 @@
+"""A cloud that answers what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+
+from tests.fakes.values import instance
+from watcher.core.errors import CloudNotFoundError
+from watcher.core.model import Instance, Job, SubJob
+from watcher.core.ports import InstancePage
+
+Answer = str | Instance | Exception | None
+"""A status, a whole instance, a failure, or None: no such instance."""
+
+
+class ScriptedCloud:
+    """Gives each instance's next scripted answer, the last one again and again; counts and may hold up requests."""
+
+    def __init__(self, answers: dict[str, Sequence[Answer]] | None = None) -> None:
+        self._answers: dict[str, deque[Answer]] = defaultdict(deque)
+        for instance_id, script in (answers or {}).items():
+            self._answers[instance_id].extend(script)
+        self.default: Answer = "BUILT"
+        self.asked: list[str] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.gate: asyncio.Event | None = None
+        self.on_show: Callable[[str], None] = lambda _: None
+        self.steps: list[SubJob] | Exception = []
+        self.asked_for_steps: list[str] = []
+
+    def script(self, instance_id: str, *answers: Answer) -> None:
+        """Answer this from now on."""
+        self._answers[instance_id] = deque(answers)
+
+    async def show(self, instance_id: str) -> Instance:
+        self.asked.append(instance_id)
+        self.on_show(instance_id)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await (self.gate.wait() if self.gate is not None else asyncio.sleep(0))  # noqa: TID251 - a turn of the loop
+        finally:
+            self.under_way -= 1
+        script = self._answers[instance_id]
+        answer = (script.popleft() if len(script) > 1 else script[0]) if script else self.default
+        if answer is None:
+            raise CloudNotFoundError("no such server", http_status=404, code="WKS.00211902")
+        if isinstance(answer, Exception):
+            raise answer
+        return instance(answer, id=instance_id) if isinstance(answer, str) else answer
+
+    async def sub_jobs(self, job_type: str, *, job_id: str | None = None, status: str | None = None) -> list[SubJob]:
+        self.asked_for_steps.append(job_type)
+        if isinstance(self.steps, Exception):
+            raise self.steps
+        return self.steps
+
+    async def list_page(
+        self, *, offset: int, limit: int = 100, name: str | None = None, enterprise_project_id: str | None = None
+    ) -> InstancePage:
+        raise NotImplementedError
+
+    async def list_all(self, *, name: str | None = None, enterprise_project_id: str | None = None) -> list[Instance]:
+        raise NotImplementedError
+
+    async def jobs(self, job_type: str, *, status: str | None = None) -> list[Job]:
+        raise NotImplementedError
+
+    async def job(self, job_id: str) -> Job:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        pass

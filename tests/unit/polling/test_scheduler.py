@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from watcher.core.clock import SystemClock
+from watcher.polling.scheduler import PollScheduler
+
+
+async def test_cycles_run_again_and_again_and_stop_when_asked() -> None:
+    scheduler = PollScheduler(clock=SystemClock())
+    counts = {"a": 0, "b": 0}
+    enough = asyncio.Event()
+
+    async def cycle(source: str) -> float:
+        counts[source] += 1
+        if min(counts.values()) >= 3:
+            enough.set()
+        return 0.0
+
+    for source in counts:
+        scheduler.add(source, partial(cycle, source))
+    running = asyncio.create_task(scheduler.run())
+    await enough.wait()
+    await scheduler.stop(deadline_s=1.0)
+    await running
+    after = dict(counts)
+    await asyncio.gather(*(cycle_turn() for _ in range(10)))
+    assert counts == after
+
+
+async def cycle_turn() -> None:
+    await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop
+
+
+async def test_a_running_cycle_is_let_end() -> None:
+    scheduler = PollScheduler(clock=SystemClock())
+    begun, release, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def cycle() -> float:
+        begun.set()
+        await release.wait()
+        ended.set()
+        return 0.0
+
+    scheduler.add("a", cycle)
+    running = asyncio.create_task(scheduler.run())
+    await begun.wait()
+    stopping = asyncio.create_task(scheduler.stop(deadline_s=60.0))
+    await cycle_turn()
+    assert not ended.is_set()
+    release.set()
+    await stopping
+    await running
+    assert ended.is_set()
+
+
+async def test_a_cycle_beyond_the_deadline_is_cancelled() -> None:
+    scheduler = PollScheduler(clock=SystemClock())
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def cycle() -> float:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return 0.0
+
+    scheduler.add("a", cycle)
+    running = asyncio.create_task(scheduler.run())
+    await begun.wait()
+    await scheduler.stop(deadline_s=0.01)
+    await running
+    assert cancelled.is_set()
+
+
+async def test_a_fault_in_a_cycle_ends_the_run() -> None:
+    scheduler = PollScheduler(clock=SystemClock())
+
+    async def cycle() -> float:
+        raise ZeroDivisionError
+
+    scheduler.add("a", cycle)
+    with pytest.raises(ZeroDivisionError):
+        await scheduler.run()
+
+
+async def test_a_slow_source_does_not_delay_another() -> None:
+    scheduler = PollScheduler(clock=SystemClock())
+    release, quick = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> float:
+        await release.wait()
+        return 3600.0
+
+    turns = 0
+
+    async def fast() -> float:
+        nonlocal turns
+        turns += 1
+        if turns == 3:
+            quick.set()
+        return 0.0
+
+    scheduler.add("slow", slow)
+    scheduler.add("fast", fast)
+    running = asyncio.create_task(scheduler.run())
+    await quick.wait()
+    release.set()
+    await scheduler.stop(deadline_s=1.0)
+    await running
