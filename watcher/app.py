@@ -52,7 +52,7 @@ class Daemon:
         Raises ConfigurationError or StoreError when it cannot start.
         """
         async with AsyncExitStack() as stack:
-            store = await open_store(self._settings.store.secret("url").reveal())
+            store = await open_store(self._settings.store.required_secret("url").reveal())
             stack.push_async_callback(store.close)
             metrics = self._metrics()
             observer = tell_all(metrics, LogObserver(), self._wake_workers)
@@ -161,7 +161,7 @@ class Daemon:
             registry=metrics.registry,
             refresh=refresh,
             not_ready=self._not_ready,
-            bearer_token=web.auth.secret("bearer_token") if web.auth is not None else None,
+            bearer_token=web.auth.required_secret("bearer_token") if web.auth is not None else None,
         )
 
     def _not_ready(self) -> str | None:
