@@ -46,8 +46,8 @@ class ConsoleReceiver:
 def _line(message: Message) -> str:
     facts = dict(message.fields)
     seen = facts.pop("Seen")
-    details = [message.summary, *(f"{label.lower()}: {value}" for label, value in facts.items() if value)]
-    return _printable(f"{seen} {message.emoji} {message.title}  ({'; '.join(details)})")
+    details = "; ".join(f"{label.lower()}: {value}" for label, value in facts.items())
+    return _printable(f"{seen} {message.emoji} {message.title}: {message.summary}  ({details})")
 
 
 def _printable(text: str) -> str:

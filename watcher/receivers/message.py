@@ -64,13 +64,15 @@ def _title(event: Event, name: str) -> str:
 
 def _summary(event: Event) -> str:
     parts = [_steps(event)]
-    if event.duration_s is not None and event.from_status is not None:
-        parts.append(f"after {format_length(event.duration_s)} in {event.from_status}")
+    if event.duration_s is not None and event.from_status is not None and event.to_status is not None:
+        parts = [f"{parts[0]} after {format_length(event.duration_s)}"]
     parts += [f"alert {alert.name} {_began_or_ended(alert.status)}" for alert in event.alerts]
     return ", ".join(part for part in parts if part)
 
 
 def _steps(event: Event) -> str:
+    if event.to_status is None:
+        return f"last seen {event.from_status}" if event.from_status is not None else ""
     steps = [event.from_status, *(f"({step})" for step in event.inferred), event.to_status]
     return " → ".join(step for step in steps if step is not None)
 

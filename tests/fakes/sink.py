@@ -1,0 +1,95 @@
+"""A real HTTP server that receives notifications and answers what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer. `reset` closes the connection, `hang` never answers, `cut` sends half a body."""
+
+    status: int = 200
+    body: str = "ok"
+    headers: dict[str, str] = field(default_factory=dict)
+    reset: bool = False
+    hang: bool = False
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Sink:
+    """Records every request; replies with the next scripted reply, then with 200."""
+
+    def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> None:
+        self.replies = deque(replies)
+        self.received: list[Received] = []
+        self.url = ""
+        self._tls = tls
+        self._news = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
+        await site.start()
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def until(self, enough: Callable[[list[Received]], bool], *, timeout_s: float = 30.0) -> None:
+        """Wait until what was received is enough."""
+        async with asyncio.timeout(timeout_s):
+            while not enough(self.received):
+                self._news.clear()
+                await self._news.wait()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = (await request.read()).decode()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.received.append(Received(request.method, request.path_qs, headers, body))
+        self._news.set()
+        reply = self.replies.popleft() if self.replies else Reply()
+        transport = request.transport
+        assert transport is not None
+        if reply.hang:
+            await self._closing.wait()
+        if reply.reset:
+            transport.abort()
+        if reply.cut:
+            transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+            transport.close()
+        return web.Response(status=reply.status, text=reply.body, headers=reply.headers)
