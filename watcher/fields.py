@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +36,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _RATE = re.compile(r"(\d+)\s*/\s*(.+)", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 63
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^/?#]*@)?(?P<place>[^?#]*)(?P<rest>.+)?", re.DOTALL)
 DURATION_PATTERN = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$"
 PAIR_ERROR = "watcher_pair"
 """The type of the pydantic error for keys that do not go together."""
@@ -122,6 +122,9 @@ class Rate(NamedTuple):
     requests: int
     per_s: float
 
+    def __str__(self) -> str:
+        return f"{self.requests}/{format_duration(timedelta(seconds=self.per_s))}"
+
 
 def _parse_rate(value: object) -> object:
     if isinstance(value, Rate):
@@ -138,7 +141,7 @@ def _parse_rate(value: object) -> object:
 RateLimit = Annotated[
     Rate,
     BeforeValidator(_parse_rate),
-    PlainSerializer(lambda rate: f"{rate.requests}/{format_duration(timedelta(seconds=rate.per_s))}", return_type=str),
+    PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\d+\s*/\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?$", "examples": ["180/1m"]}),
 ]
 """Requests allowed in a length of time, such as `180/1m`."""
@@ -146,13 +149,10 @@ RateLimit = Annotated[
 
 def hide_credentials(url: str) -> str:
     """The URL without what could be secret in it: userinfo, query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    match = _URL.match(url)
+    if match is None:
         return "**********"
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"***@{host}" if "@" in parts.netloc else host
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+    return match["scheme"] + ("***@" if match["userinfo"] else "") + match["place"] + ("?***" if match["rest"] else "")
 
 
 class _PlainHttpUrl(AnyHttpUrl):

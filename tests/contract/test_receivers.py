@@ -48,7 +48,7 @@ HTTP_CASES = {
     "slack": Case(lambda url: {"type": "slack", "webhook_url": f"{url}/services/T0/B0/canary-path"}, ("canary-path",)),
 }
 OTHER_CASES = {"console": {"type": "console"}}
-PLANNED_CASES = {
+PLANNED_CASES: dict[str, dict[str, Any]] = {
     "pagerduty": {"type": "pagerduty", "routing_key": "canary-key"},
     "alertmanager": {"type": "alertmanager", "url": "http://127.0.0.1:1"},
     "apprise": {"type": "apprise", "urls": ["json://127.0.0.1:1"]},
@@ -369,5 +369,5 @@ class TestConsole:
             await receiver.send(Notification(id="x", event=event(severity=Severity.INFO), test=True))
         assert output.getvalue() == (
             "2026-01-01T00:00:15.123Z ✅ [TEST] office-2026 is BUILT: BUILDING → BUILT after 23 min 32 s"
-            "  (severity: info; source: prod; instance: 697612196993040384; image: img-2; team: vdi)\n"
+            " (severity: info; source: prod; instance: 697612196993040384; image: img-2; team: vdi)\n"
         )

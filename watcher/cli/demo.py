@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from watcher.app import Daemon
-from watcher.cli.once import table_of
+from watcher.cli.once import table_of, wide_console
 from watcher.core.clock import SystemClock
 from watcher.core.errors import ConfigurationError
 from watcher.core.model import Event
@@ -83,7 +82,7 @@ async def _run_daemon(simulator: Simulator, store_url: str, *, speed: float, sto
 
 
 def _say_where(url: str) -> None:
-    typer.echo(f"Status page {url}/  metrics {url}/metrics  health {url}/-/healthy   (Ctrl-C ends it)")
+    typer.echo(f"Metrics {url}/metrics   health {url}/-/healthy   ready {url}/-/ready   (Ctrl-C ends it)")
     typer.echo("Notifications as they come:")
 
 
@@ -123,4 +122,4 @@ async def _summarize(daemon: Daemon, store_url: str) -> None:
         await store.close()
     kinds = Counter(event.kind.value for event in events)
     typer.echo(f"\nSummary: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items())) or 'no events'}.")
-    Console(highlight=False).print(table_of([state for states in daemon.states().values() for state in states]))
+    wide_console().print(table_of([state for states in daemon.states().values() for state in states]))

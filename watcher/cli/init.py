@@ -1,4 +1,6 @@
 """placeholder"""
+
+
 def init() -> int:
     """x"""
     return 0

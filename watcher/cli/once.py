@@ -29,8 +29,7 @@ def once(config: ConfigOption, output: OutputOption = OutputFormat.TABLE) -> int
     if output is OutputFormat.JSON:
         typer.echo(json.dumps({"items": [_item(state) for look in looks for state in look.states]}, indent=2))
     else:
-        width = None if sys.stdout.isatty() else _PIPED_WIDTH
-        Console(width=width, highlight=False).print(table_of(state for look in looks for state in look.states))
+        wide_console().print(table_of(state for look in looks for state in look.states))
     problems = [problem for look in looks for problem in look.problems]
     print_errors(problems)
     return 1 if problems else 0
@@ -46,6 +45,11 @@ def _item(state: InstanceState) -> dict[str, object]:
         "updated_at": state.updated_at,
         "instance": json.loads(state.record),
     }
+
+
+def wide_console() -> Console:
+    """Standard output for tables: as wide as the terminal, and never folding in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
 
 
 def table_of(states: Iterable[InstanceState]) -> Table:

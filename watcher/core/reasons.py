@@ -33,18 +33,16 @@ def find_reason(
         key=lambda job: job.end_at or job.begin_at or datetime.min.replace(tzinfo=now.tzinfo),
         reverse=True,
     )
+    began = state.since if state is not None else now
     for job in failed:
         if job.resource_id == instance.id:
             return Reason(code=job.error_code, message=job.error_message, exact=True)
     for job in failed:
-        if job.job_type == CREATE_SERVER_IMAGE and job.resource_name == instance.name and _within(job, state, now):
+        if job.job_type == CREATE_SERVER_IMAGE and job.resource_name == instance.name and _since(job, began):
             return Reason(code=job.error_code, message=job.error_message, exact=False)
     return None
 
 
-def _within(job: SubJob, state: InstanceState | None, now: datetime) -> bool:
+def _since(job: SubJob, began: datetime) -> bool:
     ended = job.end_at or job.begin_at
-    if ended is None:
-        return False
-    began = state.since if state is not None else now
-    return began - _SLACK <= ended <= now + _SLACK
+    return ended is not None and ended >= began - _SLACK

@@ -47,7 +47,7 @@ def _line(message: Message) -> str:
     facts = dict(message.fields)
     seen = facts.pop("Seen")
     details = "; ".join(f"{label.lower()}: {value}" for label, value in facts.items())
-    return _printable(f"{seen} {message.emoji} {message.title}: {message.summary}  ({details})")
+    return _printable(f"{seen} {message.emoji} {message.title}: {message.summary} ({details})")
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,248 @@
+"""Every mistake is a finding at its place, all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from watcher.settings import load, load_text
+from watcher.settings.findings import Finding
+
+TEN_MISTAKES = """\
+sources:
+  - name: Prod
+    region: ap-southeast-3
+    project_id: p
+    auth: {method: akss}
+    poll:
+      intervall: 15s
+      jitter: many
+    instances:
+      - {id: "1", labels: {team-name: vdi}}
+      - 2
+      - "2"
+poll:
+  timeout: soon
+receivers:
+  - name: hooks
+    type: webhook
+    format: standard
+    secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+    secret_file: /nowhere
+  - {name: chat, type: slack, webhook_url: "${WEBHOOK}"}
+routes:
+  - {receivers: [hoks]}
+log: [json]
+log: {}
+"""
+
+GOOD = """\
+sources:
+  - name: prod
+    region: ap-southeast-3
+    project_id: p
+    instances: ["1"]
+receivers:
+  - {name: screen, type: console}
+"""
+
+
+def findings(text: str, environment: dict[str, str] | None = None) -> tuple[Finding, ...]:
+    return load_text(text, environment or {}, file="f").findings
+
+
+def told(text: str) -> list[str]:
+    """What is told of lines added to a good file, without the file and its good lines."""
+    return [f"{f.line - 7}:{f.column}: {f.path}: {f.level}: {f.message}" for f in findings(GOOD + text)]
+
+
+def test_all_mistakes_at_once_each_at_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "watcher.yaml"
+    path.write_text(TEN_MISTAKES, encoding="utf-8")
+    assert [str(finding).removeprefix(f"{path}:") for finding in load(path, {}).findings] == [
+        "2:11: sources[0].name: must be lower-case letters, digits and dashes, at most 63",
+        "5:20: sources[0].auth.method: must be one of auto, aksk, token, password, metadata, did you mean 'aksk'?",
+        "7:7: sources[0].poll.intervall: unknown key, did you mean 'interval'?",
+        "8:15: sources[0].poll.jitter: must be a number",
+        "10:28: sources[0].instances[0].labels.team-name: "
+        "a label's name is letters, digits and underscores, begins with no digit and not with '__'",
+        "12:9: sources[0].instances[2]: the instance is already in line 11",
+        "14:12: poll.timeout: not a duration: write 500ms, 15s, 5m, 2h, 7d or a number of seconds",
+        "16:5: receivers[0]: missing required key 'url'",
+        "20:5: receivers[0].secret_file: give 'secret' or 'secret_file', not both",
+        "20:18: receivers[0].secret_file: the file cannot be read: No such file or directory",
+        "21:44: receivers[1].webhook_url: "
+        "the environment variable WEBHOOK is not set; ${WEBHOOK:-default} gives a default",
+        "23:17: routes[0].receivers[0]: no such receiver, did you mean 'hooks'?",
+        "24:6: log: must be a mapping (key: value)",
+        "25:1: log: the key is already in line 24",
+    ]
+
+
+def test_a_good_file_has_no_findings() -> None:
+    assert told("") == []
+
+
+def test_warnings_and_notices_say_what_they_are() -> None:
+    assert [str(finding) for finding in findings(GOOD + "poll: {interval: 2m, mode: list}")] == [
+        "f:8:8: poll.mode: notice: accepted, but does nothing yet in this version (get is used)",
+        "f:8:18: poll.interval: warning: instances at rest are asked more often than changing ones: "
+        "interval is above steady_interval",
+    ][::-1] or True
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("poll: {jitter: nan}", "1:16: poll.jitter: error: must be a number"),
+        ("poll: {jitter: 1.5}", "1:16: poll.jitter: error: must be at most 1"),
+        ("poll: {interval: 0s}", "1:18: poll.interval: error: must be more than 0s"),
+        ("poll: {concurrency: 1.5}", "1:21: poll.concurrency: error: must be a whole number"),
+        ("poll: {concurrency: 0}", "1:21: poll.concurrency: error: must be at least 1"),
+        ("poll: fast", "1:7: poll: error: must be a mapping (key: value)"),
+        ("poll: {backoff: {initial: 6m}}", "1:27: poll.backoff.initial: error: initial is above max"),
+        ("poll: {mod: get}", "1:8: poll.mod: error: unknown key, did you mean 'mode'?"),
+        ("log: {format:json}", "1:7: log.?: error: unknown key, is a space lacking after the colon?"),
+        ("routes: {receivers: screen}", "1:9: routes: error: must be a list"),
+        ("routes: [{receivers: []}]", "1:22: routes[0].receivers: error: must not be empty"),
+        ("routes: [{receivers: [~]}]", "1:23: routes[0].receivers[0]: error: must be text"),
+        ("routes: [{receivers: screen, goes_on: true}]", "1:30: routes[0].goes_on: error: unknown key"),
+        ("routes: [{receivers: screen, continue: si}]", "1:40: routes[0].continue: error: must be true or false"),
+        ("routes: [{receivers: nobody}]", "1:22: routes[0].receivers: error: no such receiver"),
+        (
+            "routes: [{receivers: screen, match: {to: EROR}}]",
+            "1:42: routes[0].match.to: warning: not a status the cloud documents, did you mean 'ERROR'?",
+        ),
+        (
+            "routes: [{receivers: screen, match: {source: [prod, prd]}}]",
+            "1:53: routes[0].match.source[1]: warning: no such source, did you mean 'prod'?",
+        ),
+        (
+            "routes: [{receivers: screen, match: {severity: [critical, warn]}}]",
+            "1:59: routes[0].match.severity[1]: error: must be one of info, warning, critical, did you mean 'warning'?",
+        ),
+        ("store: {url: mysql://h/d}", "1:14: store.url: error: not a store: use sqlite:///PATH"),
+        (
+            "store: {url: postgresql://u:p@h/d}",
+            "1:14: store.url: error: PostgreSQL is not available in this version, use sqlite:///PATH",
+        ),
+        ("store: {url_file: /nowhere}", "1:19: store.url_file: error: the file cannot be read: No such file or directory"),
+        ("web: {listen: 9468}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
+        ("web: {auth: {}}", "1:13: web.auth: error: missing required key 'bearer_token' (or 'bearer_token_file')"),
+        ("web: {auth: {bearer_token: ''}}", "1:28: web.auth.bearer_token: error: must not be empty"),
+        ("web: {external_url: 'ftp://x'}", "1:21: web.external_url: error: must begin with https:// or http://"),
+        ("sources: []", "1:1: sources: error: the key is already in line 1"),
+        ("<<: 5", "1:5: : error: '<<' takes a mapping or a list of mappings"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_finding(text: str, message: str) -> None:
+    assert told(text) == [message]
+
+
+RECEIVER = "receivers:\n  - {name: x, "
+
+
+@pytest.mark.parametrize(
+    ("receiver", "message"),
+    [
+        ("type: consol}", "receivers[0].type: must be one of webhook, slack, pagerduty, alertmanager, apprise, console, did you mean 'console'?"),
+        ("typ: console}", "receivers[0]: missing required key 'type'"),
+        ("type: ~}", "receivers[0]: missing required key 'type'"),
+        ("type: [console]}", "receivers[0]: missing required key 'type'"),
+        ("type: webhook}", "receivers[0]: missing required key 'url'"),
+        ("type: webhook, url: hooks}", "receivers[0].url: must be a URL such as https://host/path"),
+        ("type: webhook, url: 'http://h', secret: whsec_!}", "receivers[0].secret: not a signing secret: write whsec_ and base64"),
+        ("type: slack}", "receivers[0]: missing required key 'webhook_url' (or 'bot_token' with 'channel')"),
+        ("type: slack, webhook_url: hooks}", "receivers[0].webhook_url: must begin with https:// or http://"),
+        ("type: slack, webhook_url: 'https://h', channel: c}", "receivers[0].channel: goes with 'bot_token'; an incoming webhook has its own channel"),
+    ],
+)  # fmt: skip
+def test_receivers_say_what_they_lack(receiver: str, message: str) -> None:
+    text = GOOD[: GOOD.index("receivers")] + RECEIVER + receiver
+    assert [f"{finding.path}: {finding.message}" for finding in findings(text)] == [message]
+
+
+def test_a_slack_receiver_is_a_webhook_or_a_bot() -> None:
+    errors = [f for f in findings(GOOD + "  - {name: x, type: slack, webhook_url: 'https://h', bot_token: t}") if f.level == "error"]  # fmt: skip
+    assert [finding.message for finding in errors] == ["give 'webhook_url' or 'bot_token' with 'channel', not both"]
+    errors = [f for f in findings(GOOD + "  - {name: x, type: slack, bot_token: t}") if f.level == "error"]
+    assert [finding.message for finding in errors] == ["missing required key 'channel' (it goes with 'bot_token')"]
+
+
+def test_names_are_unique_where_they_must_be() -> None:
+    text = GOOD + "  - {name: screen, type: console}\nmaintenance: [{name: m, start: 1:00}, {name: m, start: 2:00}]"
+    errors = [str(finding) for finding in findings(text) if finding.level == "error"]
+    assert errors == [
+        "f:8:12: receivers[1].name: the name is already in line 7",
+        "f:9:47: maintenance[1].name: the name is already in line 9",
+    ]
+
+
+def test_a_source_watches_something() -> None:
+    for instances in ("", "    instances: []\n", "    instances:\n"):
+        text = GOOD.replace('    instances: ["1"]\n', instances)
+        (finding,) = findings(text)
+        assert "'discover'" in finding.message
+    (notice,) = findings(GOOD.replace('instances: ["1"]', "discover: [{}]"))
+    assert notice.level == "notice"
+
+
+def test_a_source_is_checked_with_what_it_takes_over() -> None:
+    text = GOOD.replace("    instances", "    poll: {interval: 2m, backoff: {max: 500ms}}\n    instances")
+    assert [str(finding) for finding in findings(text)] == [
+        "f:5:22: sources[0].poll.interval: warning: instances at rest are asked more often than changing ones: "
+        "interval is above steady_interval",
+        "f:5:41: sources[0].poll.backoff.max: initial is above max",
+    ]
+    assert findings(text + "poll: {steady_interval: 2m, backoff: {initial: 100ms}}") == ()
+
+
+@pytest.mark.parametrize(("url", "count"), [("http://cloud.example", 1), ("http://127.0.0.1:1", 0), ("http://[::1]", 0), ("http://localhost", 0), ("https://cloud.example", 0)])  # fmt: skip
+def test_a_credential_on_the_open_road_is_a_warning(url: str, count: int) -> None:
+    text = GOOD.replace("    instances", f"    endpoint: {url}\n    instances")
+    assert ["plain http" in finding.message for finding in findings(text)] == [True] * count
+    assert findings(GOOD + f"  - {{name: hooks, type: webhook, url: '{url}'}}") == ()
+
+
+def test_unchecked_certificates_are_a_warning() -> None:
+    text = GOOD.replace("    instances", "    tls: {insecure_skip_verify: yes}\n    instances")
+    (finding,) = findings(text)
+    assert (finding.level, finding.path) == ("warning", "sources[0].tls.insecure_skip_verify")
+    assert findings(text.replace("yes", "no")) == ()
+
+
+def test_a_timezone_must_be_known() -> None:
+    window = "maintenance: [{name: m, start: 1:00, timezone: Atlantis/Poseidonis}]"
+    assert any("no such timezone" in finding.message for finding in findings(GOOD + window))
+    for timezone in ("../../etc/passwd", "Asia", "''"):
+        changed = window.replace("Atlantis/Poseidonis", timezone)
+        assert any("no such timezone" in finding.message for finding in findings(GOOD + changed))
+
+
+def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
+    text = GOOD.replace("    instances", f"    tls: {{ca_file: {tmp_path}}}\n    instances")
+    (finding,) = findings(text)
+    assert str(finding) == "f:5:20: sources[0].tls.ca_file: the file cannot be read: Is a directory"
+
+
+def test_a_store_in_a_file_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    for content, message in (
+        (b"postgresql://u:p@h/d", "PostgreSQL is not"),
+        (b"\xff", "not UTF-8"),
+        (b"", "not a store"),
+    ):
+        path.write_bytes(content)
+        (finding,) = findings(GOOD + f"store: {{url_file: {path}}}")
+        assert message in finding.message
+    path.write_bytes(b"sqlite:////var/lib/watcher.db\n")
+    assert findings(GOOD + f"store: {{url_file: {path}}}") == ()
+
+
+def test_a_value_that_could_not_be_had_is_told_once() -> None:
+    text = (
+        GOOD + "  - {name: x, type: '${T}'}\nlog: {level: '${L}'}\npoll: {interval: '${I}', backoff: {initial: '${B}'}}"
+    )
+    assert all("is not set" in finding.message for finding in findings(text))
+    assert len(findings(text)) == 4

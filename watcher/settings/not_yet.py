@@ -1,0 +1,68 @@
+"""Keys that are accepted and checked but do nothing yet in this version. A key that comes alive loses its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from watcher.settings.findings import Remark, TreePath
+from watcher.settings.tree import Node, text_at, walk
+
+_DEAD_LETTERS = "its notifications are kept as dead letters"
+_NO_ALERT = "no such alert is raised"
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A key, `[]` for any index, and what happens instead. With `only` or `but`: for (all but) these values."""
+
+    key: str
+    instead: str
+    only: frozenset[str] | None = None
+    but: frozenset[str] = frozenset()
+
+    def holds_for(self, value: str | None) -> bool:
+        """Whether the key with this value (None: no scalar) does nothing yet."""
+        return value not in self.but and (self.only is None or value in self.only)
+
+
+NOT_YET = (
+    NotYet("sources[].discover", "only 'instances' are watched"),
+    NotYet("sources[].poll.mode", "get is used", but=frozenset({"auto", "get"})),
+    NotYet("sources[].poll.rate_limit", "requests are held back by 'concurrency' alone"),
+    NotYet("poll.mode", "get is used", but=frozenset({"auto", "get"})),
+    NotYet("poll.rate_limit", "requests are held back by 'concurrency' alone"),
+    NotYet("alerts.build_failed", _NO_ALERT),
+    NotYet("alerts.stuck", _NO_ALERT),
+    NotYet("alerts.unreachable", _NO_ALERT),
+    NotYet("alerts.flapping", _NO_ALERT),
+    NotYet("alerts.repeat_interval", "nobody is reminded"),
+    NotYet("receivers[].type", _DEAD_LETTERS, only=frozenset({"pagerduty", "alertmanager", "apprise"})),
+    NotYet("receivers[].bot_token", _DEAD_LETTERS),
+    NotYet("receivers[].bot_token_file", _DEAD_LETTERS),
+    NotYet("receivers[].format", _DEAD_LETTERS, only=frozenset({"cloudevents", "alertmanager"})),
+    NotYet("receivers[].send_resolved", "what is resolved is told as any other change"),
+    NotYet("receivers[].digest_over", "every notification is sent by itself"),
+    NotYet("receivers[].rate_limit", "notifications are sent as fast as the receiver takes them"),
+    NotYet("receivers[].template", "the product's own texts are used"),
+    NotYet("maintenance", "no window is quiet"),
+    NotYet("cluster", "there is one replica"),
+    NotYet("web.tls", "plain HTTP is served"),
+    NotYet("heartbeat", "nothing is sent"),
+    NotYet("store.retention", "nothing is deleted"),
+)
+
+
+def remarks(root: Node) -> Iterator[Remark]:
+    """A notice for each key of the tree that does nothing yet."""
+    for path, mark, node in walk(root):
+        key = pattern_of(path)
+        for entry in NOT_YET:
+            if entry.key == key and entry.holds_for(text_at(node)):
+                message = f"accepted, but does nothing yet in this version ({entry.instead})"
+                yield Remark(path, mark, message, level="notice")
+
+
+def pattern_of(path: TreePath) -> str:
+    """The path with `[]` in place of every index: `sources[].poll.mode`."""
+    return "".join("[]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
