@@ -18,7 +18,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
@@ -112,7 +111,13 @@ Duration = Annotated[
 """A length of time, zero or more."""
 
 
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+def _check_positive(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be more than 0")
+    return value
+
+
+PositiveDuration = Annotated[Duration, AfterValidator(_check_positive)]
 """A length of time, more than zero."""
 
 

@@ -139,7 +139,7 @@ def coverage_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("COV")}
 
 
-async def command(*arguments: str, cwd: Path, timeout_s: float = 60.0, **environment: str) -> tuple[int, str, str]:
+async def command(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
     """Run `watcher …` to its end: exit code, standard output, standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "watcher", *arguments),
@@ -149,7 +149,7 @@ async def command(*arguments: str, cwd: Path, timeout_s: float = 60.0, **environ
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(60.0):
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()

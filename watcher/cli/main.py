@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from watcher import __version__
@@ -34,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _application()(
             args=list(sys.argv[1:] if arguments is None else arguments), prog_name="watcher", standalone_mode=False
         )
-    except click.UsageError as error:
-        return _fail(BAD_USAGE, f"watcher: {error.format_message()} (try '{_help_of(error)}')")
+    except typer.TyperException as error:
+        # Without a command the help was shown and there is nothing to add.
+        return _fail(BAD_USAGE, _usage(error)) if error.format_message() else BAD_USAGE
     except ConfigurationError as error:
         return _fail(BAD_USAGE, str(error))
     except WatcherError as error:
         return _fail(FAILED, str(error))
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return _fail(INTERRUPTED, "watcher: interrupted")
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; there is nobody to tell
@@ -53,8 +53,10 @@ def _fail(code: int, message: str) -> int:
     return code
 
 
-def _help_of(error: click.UsageError) -> str:
-    return f"{error.ctx.command_path if error.ctx is not None else 'watcher'} --help"
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)  # some of typer's exceptions know their command; its types do not say which
+    command = context.command_path if context is not None else "watcher"
+    return f"watcher: {error.format_message()} (try '{command} --help')"
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag

@@ -61,8 +61,8 @@ class Caller:
         else:
             result = await self._attempt(operation, request, parse, credential)
         if isinstance(result, _Refusal) or _is_refusal(result):
-            asked = not isinstance(result, _Refusal)
-            other = await self._credential(refused=credential if asked else None)
+            # Where another request met the refusal, it also sees to a new credential: take what there is by now.
+            other = await self._credential(refused=None if isinstance(result, _Refusal) else credential)
             if other != credential:
                 credential = other
                 result = await self._attempt(operation, request, parse, credential)
@@ -88,8 +88,8 @@ class Caller:
         if credential != self._good:
             async with self._proving:
                 if credential != self._good:
-                    refusal = self._refusal
-                    if refusal is not None and refusal.credential == credential and self._left_s(refusal) > 0:
+                    refusal = self._barred(credential)
+                    if refusal is not None:
                         return refusal
                     return await self._send(operation, request, parse, credential)
         return await self._send(operation, request, parse, credential)
@@ -106,7 +106,8 @@ class Caller:
         try:
             result = await self._transport.exchange(request, headers, read, operation=operation)
         except CloudError:
-            self._good = credential
+            if self._barred(credential) is None:
+                self._good = credential
             raise
         if _is_refusal(result):
             if self._good == credential:
@@ -120,6 +121,12 @@ class Caller:
 
     def _failure(self, answer: Answer, credential: Credential, *, names_one: bool = False) -> CloudError:
         return failure(answer, now=self._clock.now(), names_one=names_one, secrets=credential.secrets)
+
+    def _barred(self, credential: Credential) -> _Refusal | None:
+        refusal = self._refusal
+        if refusal is not None and refusal.credential == credential and self._left_s(refusal) > 0:
+            return refusal
+        return None
 
     def _left_s(self, refusal: _Refusal) -> float:
         return refusal.until - self._clock.monotonic()

@@ -106,12 +106,13 @@ def parse_instance(answer: Answer, *, asked: str) -> Instance:
 def parse_instance_page(answer: Answer, *, offset: int) -> InstancePage:
     """A page of ListImageServers; an item that cannot be read goes to `malformed`.
 
-    A `count` that is no sensible number is replaced by what this page proves to exist. Raises CloudMalformedError.
+    A `count` that is no sensible number is replaced by one more than this page proves to exist, so that whoever goes by
+    it asks for the next page; an empty page ends that. Raises CloudMalformedError.
     """
     count, items = _page(answer)
     good, bad = _each(items, _instance)
     if count is None:
-        count = offset + len(items)
+        count = offset + len(items) + bool(items)
     return InstancePage(count=count, items=tuple(good), malformed=tuple(bad))
 
 

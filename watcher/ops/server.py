@@ -67,10 +67,10 @@ class OpsServer:
                 web.get("/-/ready", self._ready),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port, shutdown_timeout=2.0).start()
+            await web.TCPSite(runner, self._host, self._port).start()
         except (OSError, OverflowError) as error:
             await runner.cleanup()
             why = getattr(error, "strerror", None) or str(error)

@@ -40,6 +40,8 @@ class PollScheduler:
 
     async def run(self) -> None:
         """Run the cycles until `stop`; raises what a cycle raised."""
+        if self._stopping:
+            return
         self._broken = asyncio.get_running_loop().create_future()
         self._scheduler.start()
         for source in self._cycles:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,9 +109,15 @@ async def reach(url: str) -> None:
         parsed = URL(url)
         if parsed.host is None or parsed.port is None:
             raise aiohttp.InvalidURL(url)
-        _, writer = await asyncio.open_connection(
-            parsed.host, parsed.port, ssl=ssl.create_default_context() if parsed.scheme == "https" else None
-        )
+        context = ssl.create_default_context() if parsed.scheme == "https" else None
+        try:
+            _, writer = await asyncio.open_connection(parsed.host, parsed.port, ssl=context)
+        except OSError as error:
+            why = error.strerror or str(error)
+            if isinstance(error, ConnectionError) and error.errno:
+                why = os.strerror(error.errno)  # asyncio's own words name the address again
+            message = f"cannot connect to {parsed.host}:{parsed.port}: {why}"
+            raise DeliveryError(message, reason=FailureReason.NETWORK, permanent=False) from error
         writer.close()
 
 

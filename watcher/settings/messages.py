@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from watcher.fields import PAIR_ERROR, format_duration
+from watcher.fields import PAIR_ERROR
 from watcher.settings.findings import Remark
 from watcher.settings.shape import Spot, locate
 from watcher.settings.tree import Items, Leaf, Node, find, text_at
@@ -95,7 +94,7 @@ def _message(kind: str, context: Mapping[str, Any], text: str | None) -> str:
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
         limit = context[name]
-        return f"must be {words} {format_duration(limit) if isinstance(limit, timedelta) else limit}"
+        return f"must be {words} {limit:g}" if isinstance(limit, float) else f"must be {words} {limit}"
     return _WORDS.get(kind, "is not valid")
 
 

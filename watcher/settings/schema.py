@@ -51,8 +51,8 @@ def json_schema() -> dict[str, Any]:
 def _loosened(schema: dict[str, Any], *, numbers: bool = True) -> dict[str, Any]:
     """`numbers`: a text may come as a number."""
     loose = {key: value for key, value in schema.items() if key not in ("title", "discriminator")}
-    if loose.get("default") is None or isinstance(loose["default"], dict):
-        loose.pop("default", None)  # a section's defaults stand at its keys
+    if loose.get("default") is None or isinstance(loose["default"], dict) or "const" in loose:
+        loose.pop("default", None)  # a section's defaults stand at its keys, and a tag is required
     for key in ("$defs", "properties", "patternProperties"):
         if key in loose:
             loose[key] = {name: _loosened(part) for name, part in loose[key].items()}

@@ -33,7 +33,7 @@ def _unknown_keys(place: Place) -> Iterator[Remark]:
     known = fields_by_key(place.section)
     for key, mark in place.node.key_marks.items():
         if key not in known:
-            hint = did_you_mean(key, known) or (", is a space lacking after the colon?" if ":" in key else "")
+            hint = ", is a space lacking after the colon?" if ":" in key else did_you_mean(key, known)
             yield Remark((*place.path, key), mark, f"unknown key{hint}")
 
 

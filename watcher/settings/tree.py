@@ -196,13 +196,14 @@ class _Builder:
         if event.implicit[0] and event.value in _NULLS:
             return Leaf(mark, None)
         try:
-            event.value.encode()
             text, from_environment = interpolate(event.value, self._environment)
+            text.encode()
         except InterpolationError as error:
             self.remarks.append(Remark(path, mark, str(error)))
             return Leaf(mark, "", broken=True)
         except UnicodeEncodeError:
-            self.remarks.append(Remark(path, mark, "half of a surrogate pair, which is no character"))
+            # A variable with bytes that are not UTF-8 comes as lone surrogates.
+            self.remarks.append(Remark(path, mark, "not UTF-8 text"))
             return Leaf(mark, "", broken=True)
         return Leaf(mark, text, from_environment)
 
@@ -233,7 +234,7 @@ class _Builder:
         return node
 
     def _key(self, event: yaml.Event, path: TreePath) -> str:
-        if isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, yaml.ScalarEvent) and event.value.isprintable():
             return str(event.value)
         raise _UnreadableError(Remark(path, _mark(event), "a key must be a plain word"))
 

@@ -35,6 +35,13 @@ async def cycle_turn() -> None:
     await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop
 
 
+async def test_stopped_before_it_began_it_does_not_begin() -> None:
+    scheduler = PollScheduler(clock=SystemClock())
+    scheduler.add("a", lambda: pytest.fail("a cycle ran"))
+    await scheduler.stop(deadline_s=1.0)
+    await scheduler.run()
+
+
 async def test_a_running_cycle_is_let_end() -> None:
     scheduler = PollScheduler(clock=SystemClock())
     begun, release, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -42,8 +42,11 @@ class MetadataSettings(Section):
 class MetadataService:
     """Asks the ECS metadata service for a temporary key, with a session token where the service has them (IMDSv2)."""
 
-    def __init__(self, *, transport: Transport, endpoint: Endpoint) -> None:
+    def __init__(
+        self, *, transport: Transport, endpoint: Endpoint, timeout: aiohttp.ClientTimeout = LOCAL_TIMEOUT
+    ) -> None:
         self._transport = transport
+        self._timeout = timeout
         self._endpoint = endpoint
 
     async def fetch(self) -> TemporaryKey:
@@ -65,7 +68,7 @@ class MetadataService:
 
     async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         request = Request(endpoint=self._endpoint, method=method, path=path)
-        return await self._transport.exchange(request, headers, _whole, timeout=LOCAL_TIMEOUT, direct=True)
+        return await self._transport.exchange(request, headers, _whole, timeout=self._timeout, direct=True)
 
 
 def _whole(answer: Answer) -> Answer:

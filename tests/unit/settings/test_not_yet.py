@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.settings.schema_keys import keys
+from watcher.settings import json_schema, load_text
+from watcher.settings.not_yet import NOT_YET
+
+GOOD = "sources: [{name: a, region: r, instances: ['1'], poll: {%s}}]\n"
+
+
+def notices(text: str, poll: str = "") -> list[str]:
+    result = load_text(GOOD % poll + text, {}, file="f")
+    assert result.settings is not None, result.findings
+    assert {finding.level for finding in result.findings} <= {"notice"}
+    return [finding.path for finding in result.findings]
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("poll: {mode: auto}", []),
+        ("poll: {mode: get}", []),
+        ("poll: {mode: list, rate_limit: 1/1s}", ["poll.mode", "poll.rate_limit"]),
+        ("alerts: {error: {severity: info}, missing: {severity: info}}", []),
+        (
+            "alerts: {build_failed: {}, stuck: {}, unreachable: {}, flapping: {}, repeat_interval: 0}",
+            [f"alerts.{key}" for key in ("build_failed", "stuck", "unreachable", "flapping", "repeat_interval")],
+        ),
+        ("alerts: {stuck: }", []),
+        ("receivers: [{name: x, type: console, min_severity: info, max_age: 1h, timeout: 1s}]", []),
+        (
+            "receivers: [{name: x, type: console, send_resolved: no, digest_over: 0, rate_limit: 1/1s, template: {}}]",
+            [f"receivers[0].{key}" for key in ("send_resolved", "digest_over", "rate_limit", "template")],
+        ),
+        ("receivers: [{name: x, type: pagerduty, routing_key: k}]", ["receivers[0].type"]),
+        ("receivers: [{name: x, type: alertmanager, url: 'http://h'}]", ["receivers[0].type"]),
+        ("receivers: [{name: x, type: apprise, urls: [a]}]", ["receivers[0].type"]),
+        ("receivers: [{name: x, type: slack, webhook_url: 'http://h'}]", []),
+        ("receivers: [{name: x, type: slack, bot_token: t, channel: c}]", ["receivers[0].bot_token"]),
+        ("receivers: [{name: x, type: webhook, url: 'http://h', format: standard}]", []),
+        ("receivers: [{name: x, type: webhook, url: 'http://h', format: cloudevents}]", ["receivers[0].format"]),
+        ("receivers: [{name: x, type: webhook, url: 'http://h', format: alertmanager}]", ["receivers[0].format"]),
+        ("maintenance: [{name: x, start: '1:00'}]", ["maintenance"]),
+        ("cluster: {lease_ttl: 1s}", ["cluster"]),
+        ("heartbeat: {url: 'http://h'}", ["heartbeat"]),
+        ("store: {url: 'sqlite:///a.db'}", []),
+        ("store: {retention: 1d}", ["store.retention"]),
+        ("web: {auth: {bearer_token: t}}", []),
+        ("web: {tls: {cert_file: /dev/null, key_file: /dev/null}}", ["web.tls"]),
+    ],
+)
+def test_what_does_nothing_yet_is_told_where_it_is_given(text: str, paths: list[str]) -> None:
+    assert notices(text) == paths
+
+
+def test_a_source_is_told_too() -> None:
+    assert notices("", poll="mode: list, rate_limit: 1/1s") == ["sources[0].poll.mode", "sources[0].poll.rate_limit"]
+
+
+def test_every_line_of_the_table_names_a_key_there_is() -> None:
+    there = {key for key, _ in keys(json_schema())}
+    assert [entry.key for entry in NOT_YET if entry.key not in there] == []
