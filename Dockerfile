@@ -18,8 +18,9 @@ FROM python:${PYTHON_VERSION}-slim
 LABEL org.opencontainers.image.title="watcher" \
       org.opencontainers.image.description="Watches image instances on Huawei Cloud Workspace and tells the moment one changes" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A number, so that Kubernetes' runAsNonRoot can see that it is not root.
-RUN useradd --uid 65532 --user-group --no-create-home --home-dir /var/lib/watcher --shell /usr/sbin/nologin watcher \
+# The base image's own pip goes, too. The user is a number, so that Kubernetes' runAsNonRoot can see it is not root.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip \
+    && useradd --uid 65532 --user-group --no-create-home --home-dir /var/lib/watcher --shell /usr/sbin/nologin watcher \
     && install --directory --owner=65532 --group=65532 /var/lib/watcher /etc/watcher
 COPY --from=build /opt/watcher /opt/watcher
 ENV PATH=/opt/watcher/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
