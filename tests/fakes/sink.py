@@ -16,7 +16,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `reset` closes the connection, `hang` never answers, `cut` sends half a body."""
+    """One answer. `reset` closes the connection, `hang` never answers, `cut` sends half a body, `endless` one without end."""
 
     status: int = 200
     body: str = "ok"
@@ -24,6 +24,7 @@ class Reply:
     reset: bool = False
     hang: bool = False
     cut: bool = False
+    endless: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,4 +93,10 @@ class Sink:
         if reply.cut:
             transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
             transport.close()
+        if reply.endless:
+            response = web.StreamResponse(status=reply.status)
+            await response.prepare(request)
+            while not transport.is_closing():
+                await response.write(b"x" * 65536)
+            return response
         return web.Response(status=reply.status, text=reply.body, headers=reply.headers)

@@ -40,6 +40,7 @@ class MiniCloud:
         self.pod_tokens: set[str] = set()
         self.projects: list[dict[str, str]] = [{"id": PROJECT, "name": REGION}]
         self.token_life = timedelta(hours=24)
+        self.iam_is_ahead = timedelta(0)
         self.login_status: int | None = None
         self.accepts_nothing = False
         self.asked: Counter[str] = Counter()
@@ -167,7 +168,7 @@ class MiniCloud:
             return web.json_response({"error": {"code": 401, "message": said, "title": "Unauthorized"}}, status=401)
         token = f"iam-token-{len(self.login_bodies)}"
         self.tokens.add(token)
-        now = self.clock.now()
+        now = self.clock.now() + self.iam_is_ahead
         issued = {
             "issued_at": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "expires_at": (now + self.token_life).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

@@ -55,7 +55,9 @@ async def serve(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIt
         assert task is not None
         under_way.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError
+            ):
                 await script(reader, writer)
         finally:
             under_way.discard(task)

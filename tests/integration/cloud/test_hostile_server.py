@@ -38,7 +38,7 @@ def client_of(address: str, seen: Seen | None = None, *, timeout_s: float = 5.0)
                 "region": REGION,
                 "project_id": PROJECT,
                 "endpoint": f"http://{address}",
-                "auth": {"method": "aksk", "access_key": "AK", "secret_key": "hunter2"},
+                "auth": {"method": "token", "token": "hunter2"},
             }
         ),
         clock=SystemClock(),
@@ -75,8 +75,8 @@ async def show_from(script: Script, seen: Seen | None = None, *, timeout_s: floa
         (says(JSON_HEAD + b"\r\nContent-Length: -5\r\n\r\n{}"), CloudMalformedError, "malformed"),
         (says(http(GOOD, head=GZIP_HEAD)), CloudMalformedError, "malformed"),
         (says(http(gzip.compress(GOOD)[:-10], head=GZIP_HEAD)), CloudMalformedError, "malformed"),
-        (says(http(gzip.compress(bytes(4 * MAX_BODY_BYTES), 9), head=GZIP_HEAD)), CloudMalformedError, "malformed"),
-        (says(http(b" " * (MAX_BODY_BYTES + 1))), CloudMalformedError, "malformed"),
+        (says(http(gzip.compress(GOOD + b" " * 4 * MAX_BODY_BYTES), head=GZIP_HEAD)), CloudMalformedError, "malformed"),
+        (says(http(GOOD + b" " * MAX_BODY_BYTES)), CloudMalformedError, "malformed"),
         (says(http(GOOD.replace(SERVER_ID.encode(), b"5"))), CloudMalformedError, "malformed"),
         (says(http(HTML, head=b"HTTP/1.1 404 Not Found")), CloudEndpointError, "404"),
         (says(http(HTML, head=b"HTTP/1.1 502 Bad Gateway")), CloudUnavailableError, "502"),
@@ -96,7 +96,10 @@ async def test_each_has_its_error_and_is_counted(script: Script, kind: type[Clou
     assert type(caught.value) is kind, caught.value
     assert seen == [("ShowImageServer", code)]
     assert str(caught.value).isprintable()
-    assert "hunter2" not in str(caught.value)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2" not in f"{error!s} {error!r}"
+        error = error.__cause__ if error.__suppress_context__ else error.__context__
 
 
 async def test_silence_is_a_timeout() -> None:
@@ -176,7 +179,7 @@ async def test_connections_are_kept_and_cookies_are_not() -> None:
             writer.write(http(GOOD, head=JSON_HEAD + b"\r\nSet-Cookie: a=b; Path=/"))
 
     async with serve(polite) as address:
-        client = client_of(address)
+        client = client_of(address.replace("127.0.0.1", "localhost"))  # cookies for an address are refused anyway
         for _ in range(3):
             await client.show(SERVER_ID)
         await client.close()

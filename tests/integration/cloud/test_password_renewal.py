@@ -160,12 +160,20 @@ async def test_a_token_that_dies_early_is_replaced_once(
     assert seen == [(SHOW, "401"), (LOGIN, "201"), (SHOW, "200")]
 
 
-async def test_a_wrong_wall_clock_neither_renews_nor_keeps_tokens(cloud: MiniCloud, client: CloudClient) -> None:
+@pytest.mark.parametrize("ahead", [timedelta(hours=-40), timedelta(0), timedelta(hours=40)])
+async def test_a_wrong_wall_clock_neither_renews_nor_keeps_tokens(
+    ahead: timedelta, cloud: MiniCloud, client: CloudClient
+) -> None:
+    cloud.iam_is_ahead = ahead
     await client.show(SERVER_ID)
     cloud.clock.jump(40 * 3600)
     for _ in range(3):
         await client.show(SERVER_ID)
     assert logins(cloud) == 1
+    cloud.tokens.clear()
+    await cloud.clock.advance(24 * 3600)
+    await client.show(SERVER_ID)
+    assert cloud.asked["service 401"] == 0
 
 
 async def test_a_short_lived_token_is_renewed_at_half_its_life(cloud: MiniCloud, client: CloudClient) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -70,3 +71,15 @@ async def test_closing_ends_the_run_under_way() -> None:
     await _turns()
     await flight.close()
     assert task.cancelled()
+
+
+async def test_a_failure_nobody_waited_for_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    work = Work()
+    work.error = ValueError("no")
+    work.go.set()
+    flight = SingleFlight(work)
+    flight.start()
+    await _turns()
+    del flight
+    gc.collect()
+    assert caplog.records == []

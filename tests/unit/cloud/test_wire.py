@@ -140,8 +140,8 @@ MALFORMED_BODIES: list[bytes] = [
     b"null",
     b"<html><body>It works!</body></html>",
     json.dumps(SERVER).encode()[:-20],
-    b'{"id": NaN}',
-    b'{"id": Infinity}',
+    b'{"id": NaN, "count": NaN, "items": NaN}',
+    b'{"id": Infinity, "items": Infinity}',
     b'{"id": ' + b"9" * 10_000 + b"}",
     b"[" * 200_000 + b"]" * 200_000,
     b'{"id":' * 100_000,
@@ -190,9 +190,15 @@ def test_one_bad_item_spoils_no_page() -> None:
 
 
 def test_a_number_beyond_all_numbers_spoils_no_page() -> None:
-    page = wire.parse_instance_page(answer(b'{"count":2,"items":[{"id":"1","size":1e999},{"id":"2"}]}'), offset=0)
+    page = wire.parse_instance_page(
+        answer(b'{"count":3,"items":[{"id":"1","size":1e999},{"id":"2"},{"id":"3","size":NaN}]}'),
+        offset=0,
+    )
     assert [instance.id for instance in page.items] == ["2"]
-    assert page.malformed == ("item 0 (id 1): it holds what JSON text cannot",)
+    assert page.malformed == (
+        "item 0 (id 1): it holds what JSON text cannot",
+        "item 2 (id 3): it holds what JSON text cannot",
+    )
 
 
 @pytest.mark.parametrize("count", [-1, None, ABSENT, "many", True, 1e9, 10**30, [], "9" * 5000])
@@ -289,6 +295,8 @@ def test_a_temporary_key_is_read_in_both_spellings() -> None:
     assert parse_temporary_key(answer(ecs)).credential == parse_temporary_key(answer(pod)).credential
     assert parse_temporary_key(answer(ecs)).expires_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert parse_temporary_key(answer(pod)).expires_at is None
+    plain = parse_temporary_key(answer({"access": "A", "secret": "S"}))
+    assert plain.credential.security_token == ""
 
 
 NAMES = [*SERVER, "count", "items", "sub_jobs", "job_resource_info", "job_execute_info", "token", "credential"]

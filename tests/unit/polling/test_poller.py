@@ -199,6 +199,11 @@ async def test_a_late_good_answer_does_not_end_a_pause() -> None:
     await bench.clock.advance(60)
     bench.cloud.script("a", CloudThrottledError("slow down", retry_after_s=42.0))
     assert await bench.poller.cycle() == 42.0
+    assert not bench.seen(SourceRecovered)  # b and c were asked before a was refused
+    await bench.clock.advance(42)
+    bench.cloud.asked.clear()
+    await bench.poller.cycle()
+    assert bench.cloud.asked == ["a"]  # still unwell, so probed with one request
 
 
 async def test_an_absence_is_confirmed_soon() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -128,3 +129,12 @@ def test_a_value_cannot_change_the_structure_of_the_file() -> None:
     assert result.settings is not None
     assert result.settings.sources[0].instances[0].labels == {"a": value}
     assert result.settings.log.level == "info"
+
+
+def test_a_file_wins_over_a_default(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.write_text("sqlite:///elsewhere.db\n", encoding="utf-8")
+    text = f"sources: [{{name: a, region: r, instances: ['1']}}]\nstore: {{url_file: {path}}}"
+    result = load_text(text, {}, file="f")
+    assert result.settings is not None
+    assert result.settings.store.required_secret("url").reveal() == "sqlite:///elsewhere.db"
