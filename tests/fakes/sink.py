@@ -16,7 +16,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `reset` closes the connection, `hang` never answers, `cut` sends half a body, `endless` one without end."""
+    """One answer. `reset` closes the connection, `hang` never answers, `cut` is half a body, `endless` has no end."""
 
     status: int = 200
     body: str = "ok"
