@@ -207,6 +207,26 @@ async def test_no_secret_is_told(world: World, caplog: pytest.LogCaptureFixture)
         assert "iam-token" not in text
 
 
+@pytest.mark.parametrize("damage", ["\r\nX-Injected: 1", "\x00", "é"])
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"method": "token", "token": f"{SECRET}%s"},
+        {"method": "aksk", "access_key": f"{SECRET}%s", "secret_key": "s"},
+        {"method": "aksk", "access_key": "AK", "secret_key": "s", "security_token": f"{SECRET}%s"},
+    ],
+    ids=["token", "access key", "security token"],
+)
+async def test_what_a_header_cannot_carry_is_not_sent(auth: dict[str, str], damage: str) -> None:
+    async with MiniCloud() as cloud:
+        client = cloud.client({key: value.replace("%s", damage) for key, value in auth.items()})
+        with pytest.raises(CloudAuthError, match="is its source damaged") as caught:
+            await client.show(SERVER_ID)
+        await client.close()
+    assert SECRET not in str(caught.value)
+    assert cloud.requests == []
+
+
 async def test_it_can_be_closed_unused(world: World) -> None:
     await world.client.close()
     assert world.seen == []

@@ -5,20 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from watcher.cloud.exchange import Answer
 from watcher.cloud.text import one_line
 from watcher.core.errors import CloudMalformedError
 
 _TEXT_ENCODINGS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252", "gb2312", "gbk", "gb18030", "big5", "utf-16"})
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def parse_time(text: str) -> datetime | None:
@@ -43,12 +35,14 @@ def malformed(answer: Answer, why: str) -> CloudMalformedError:
 def decode_json(answer: Answer) -> object:
     """The body as JSON values.
 
-    Raises CloudMalformedError, also for NaN, nesting beyond the stack and numbers of thousands of digits.
+    NaN and infinities pass, as Python's parser lets them: whoever keeps the values has to refuse them, so that one
+    item need not spoil a page. Raises CloudMalformedError, also for nesting beyond the stack and numbers of thousands
+    of digits.
     """
     if not answer.body:
         raise malformed(answer, "it is empty")
     try:
-        return _decode(answer.body.decode(_charset(answer)))
+        return json.loads(answer.body.decode(_charset(answer)))
     except RecursionError:
         raise malformed(answer, "it is nested too deeply") from None
     except (ValueError, LookupError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.integration.cloud.mini_cloud import PROJECT, SERVER_ID, MiniCloud
 from tests.integration.cloud.raw_server import serve, silence
 from watcher.cloud.auth.metadata import LOCAL_TIMEOUT, MetadataService
+from watcher.cloud.auth.profile import ProfileAuthenticator
 from watcher.cloud.client import CloudClient
 from watcher.cloud.exchange import Endpoint
 from watcher.cloud.transport import Transport
@@ -134,13 +136,13 @@ async def test_a_damaged_profile_is_told_of_without_its_content(
     path = tmp_path / "profile"
     path.write_bytes(content)
     client = client_of(cloud, {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(path)})
-    with pytest.raises(CloudAuthError, match="profile") as caught:
+    with pytest.raises(CloudAuthError, match="profile") as from_client:
         await client.show(SERVER_ID)
     await client.close()
-    error: BaseException | None = caught.value
-    while error is not None:
-        assert "hunter2" not in f"{error!s} {error!r}"
-        error = error.__cause__
+    with pytest.raises(CloudAuthError, match="profile") as from_profile:
+        await ProfileAuthenticator(path).credential()
+    assert "hunter2" not in str(from_client.value)
+    assert "hunter2" not in "".join(traceback.format_exception(from_profile.value))
 
 
 async def test_the_credential_brings_its_project_and_iam_endpoint(cloud: MiniCloud, home: Path) -> None:
