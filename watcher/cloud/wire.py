@@ -31,6 +31,11 @@ def _text(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
+def _word(value: object) -> object:
+    # A number is no status: taking it for an unknown word would tell of a change that did not happen.
+    return "" if value is None else value
+
+
 def _without_nul(value: str) -> str:
     return value.replace("\0", "")  # PostgreSQL cannot store it
 
@@ -45,7 +50,9 @@ def _object_or_none(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_text), AfterValidator(_without_nul)]
 Id = Annotated[Text, Field(min_length=1, max_length=256)]
-StatusWord = Annotated[Text, AfterValidator(_status), Field(max_length=64)]
+StatusWord = Annotated[
+    str, BeforeValidator(_word), AfterValidator(_without_nul), AfterValidator(_status), Field(max_length=64)
+]
 
 
 class _Wire(BaseModel):

@@ -110,6 +110,7 @@ MALFORMED_ITEMS: list[object] = [
     server(id=6.97e17),
     server(id=["697612196993040384"]),
     server(id="x" * 1000),
+    server(status=5),
     server(status=5.5),
     server(status=["BUILT"]),
     server(status={"value": "BUILT"}),

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from watcher.settings import json_schema, load_text
-from watcher.settings.tree import parse_tree, plain
+from watcher.settings.parser import parse_tree
+from watcher.settings.tree import plain
 
 ANYTHING = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 

@@ -83,6 +83,11 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + above] * 8)}]\n" for above, name in pairwise("abcdefghij")
 )
 
+# Every line hangs the one above ten levels lower.
+SHAFT = "a: &a x\n" + "".join(
+    f"{name}: &{name} {'[' * 10}*{above}{']' * 10}\n" for above, name in pairwise("abcdefghij")
+)
+
 
 def loaded(text: str, environment: dict[str, str] | None = None) -> Settings:
     result = load_text(text, environment or {}, file="watcher.yaml")
@@ -205,6 +210,7 @@ def test_a_status_that_is_not_given_keeps_its_time_to_be_stuck() -> None:
         ("? [a]\n: b", "1:3", "a key must be a plain word"),
         ('"a\\nb": c', "1:1", "a key must be a plain word"),
         ("[" * 300_000, "1:42", "nested too deeply"),
+        (SHAFT, "5:17", "nested too deeply"),
         (BOMB, "7:4", "too many values"),
     ],
 )

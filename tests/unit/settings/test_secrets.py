@@ -7,10 +7,12 @@ import string
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.settings import load_text, redacted
+from watcher.settings import Finding, load_text, redacted
+from watcher.settings.parser import parse_tree
 
 CANARY = "canary7f3a"
 
@@ -77,6 +79,8 @@ def test_no_finding_shows_what_was_written(key: str, wrong: str) -> None:
     result = load_text(text, {}, file="f")
     assert result.findings
     assert CANARY not in repr(result)
+    _, remarks = parse_tree(text, {}, loader=yaml.SafeLoader)  # its messages quote more of the text
+    assert CANARY not in repr([Finding.of(remark, file="f") for remark in remarks])
 
 
 ENVIRONMENT_EVERYWHERE = """
