@@ -12,7 +12,8 @@ from watcher.settings import cross_checks, not_yet, section_checks
 from watcher.settings.findings import Finding, InvalidConfiguration, Mark, Remark, has_errors
 from watcher.settings.messages import remark_of
 from watcher.settings.model import Settings
-from watcher.settings.tree import Branch, Leaf, Node, parse_tree, plain
+from watcher.settings.parser import parse_tree
+from watcher.settings.tree import Branch, Leaf, Node, plain
 
 MAX_BYTES = 8 * 1024 * 1024
 

@@ -53,6 +53,7 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     json.dumps(SCHEMA)
+    assert SCHEMA["$defs"]["StoreSettings"]["properties"]["url"]["default"] == "sqlite:///watcher.db"
 
 
 GOOD = "sources: [{name: a, region: r, instances: ['1']}]\n"

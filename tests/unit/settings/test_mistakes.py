@@ -133,6 +133,8 @@ def test_warnings_and_notices_say_what_they_are() -> None:
         ),
         ("store: {url_file: /nowhere}", f"1:19: store.url_file: error: {NOT_THERE}"),
         ("web: {listen: 9468}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
+        ("web: {listen: 'h:65536'}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
+        ("web: {listen: '::1:1'}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
         ("web: {auth: {}}", "1:13: web.auth: error: missing required key 'bearer_token' (or 'bearer_token_file')"),
         ("web: {auth: {bearer_token: ''}}", "1:28: web.auth.bearer_token: error: must not be empty"),
         ("web: {external_url: 'ftp://x'}", "1:21: web.external_url: error: must begin with https:// or http://"),
@@ -181,6 +183,13 @@ def test_a_slack_receiver_is_a_webhook_or_a_bot() -> None:
     for keys, message in wrong.items():
         told_of = findings(GOOD + f"  - {{name: x, type: slack, {keys}}}")
         assert [finding.message for finding in told_of if finding.level == "error"] == [message]
+
+
+def test_a_tag_that_is_a_key_too_leads_nobody_astray() -> None:
+    text = GOOD.replace(
+        "    instances", "    auth: {method: password, password: x, user: '', domain: d}\n    instances"
+    )
+    assert [str(finding) for finding in findings(text)] == ["f:5:49: sources[0].auth.user: must not be empty"]
 
 
 def test_names_are_unique_where_they_must_be() -> None:
@@ -262,6 +271,9 @@ def test_a_store_in_a_file_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_value_that_could_not_be_had_is_told_once() -> None:
+    names = findings("sources: [{name: '${A}', region: r, instances: ['${C}', '${D}']}, {name: '${B}'}]")
+    assert len([finding for finding in names if "is not set" in finding.message]) == 4
+    assert not [finding for finding in names if "already" in finding.message]
     text = (
         GOOD + "  - {name: x, type: '${T}'}\nlog: {level: '${L}'}\npoll: {interval: '${I}', backoff: {initial: '${B}'}}"
     )
