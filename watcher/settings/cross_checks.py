@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
+from watcher.cloud.regions import REGIONS, service_endpoint
+from watcher.core.errors import ConfigurationError
 from watcher.core.model import Status
 from watcher.fields import parse_duration
 from watcher.settings.findings import Remark, TreePath
@@ -13,12 +15,13 @@ from watcher.settings.polling import BackoffSettings, PollSettings
 from watcher.settings.tree import Branch, Items, Leaf, Node, find
 
 
-def remarks(root: Node) -> Iterator[Remark]:
+def remarks(root: Node, environment: Mapping[str, str]) -> Iterator[Remark]:
     """What is wrong or doubtful across sections of the tree."""
     for section in ("sources", "receivers", "maintenance"):
         yield from _unique(_below(root, (section,), "name"), "name")
     for source in _indices(root, ("sources",)):
         yield from _instances(root, source)
+        yield from _region(root, source, environment)
     yield from _routes(root)
     yield from _matches(root)
     yield from _statuses_to_be_stuck_in(root)
@@ -53,6 +56,16 @@ def _unique(leaves: Iterable[tuple[TreePath, Leaf]], what: str) -> Iterator[Rema
             yield Remark(path, leaf.mark, f"the {what} is already in line {first[leaf.text]}")
         else:
             first[leaf.text] = leaf.mark.line
+
+
+def _region(root: Node, source: TreePath, environment: Mapping[str, str]) -> Iterator[Remark]:
+    if find(root, *source, "endpoint") is not None:
+        return
+    for path, leaf in _leaves(root, (*source, "region")):
+        try:
+            service_endpoint(leaf.text or "", environment)
+        except ConfigurationError:
+            yield Remark(path, leaf.mark, f"unknown region{did_you_mean(leaf.text, REGIONS)} (or give 'endpoint')")
 
 
 def _instances(root: Node, source: TreePath) -> Iterator[Remark]:

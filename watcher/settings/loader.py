@@ -51,7 +51,7 @@ def load_text(text: str, environment: Mapping[str, str], *, file: str) -> Loaded
         remarks += [
             *invalid,
             *section_checks.remarks(root),
-            *cross_checks.remarks(root),
+            *cross_checks.remarks(root, environment),
             *not_yet.remarks(root),
         ]
     elif not has_errors(remarks):

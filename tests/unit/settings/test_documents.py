@@ -56,14 +56,14 @@ def test_the_schema_is_a_schema() -> None:
     assert SCHEMA["$defs"]["StoreSettings"]["properties"]["url"]["default"] == "sqlite:///watcher.db"
 
 
-GOOD = "sources: [{name: a, region: r, instances: ['1']}]\n"
+GOOD = "sources: [{name: a, region: cn-north-4, instances: ['1']}]\n"
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "sources: [{name: a, region: r, project_id: 0123, instances: [697612196993040384, {id: 5, labels: {a: 1}}]}]",
-        "sources: [{name: 1, region: r, instances: ['${ID:-1}', {id: '${ID:-2}'}], poll: }]",
+        "sources: [{name: a, region: cn-north-4, project_id: 01, instances: [69, {id: 5, labels: {a: 1}}]}]",
+        "sources: [{name: 1, region: cn-north-4, instances: ['${ID:-1}', {id: '${ID:-2}'}], poll: }]",
         GOOD
         + "poll: {interval: 15, steady_interval: 1.5, timeout: 500ms, jitter: '${J:-0}', mode: '${M:-get}', backoff: }",
         GOOD + "poll: {concurrency: '${C:-4}', rate_limit: 180 / 1m}\nalerts:\nreceivers:\nlog: {level: }",
@@ -90,7 +90,7 @@ def test_the_schema_takes_what_the_loader_takes(text: str, tmp_path: Path) -> No
     [
         "{}",
         "sources: []",
-        "sources: [{region: r}]",
+        "sources: [{region: cn-north-4}]",
         GOOD + "colour: red",
         GOOD + "poll: {intervall: 1s}",
         GOOD + "poll: {interval: soon}",

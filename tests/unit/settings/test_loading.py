@@ -143,6 +143,7 @@ def test_texts_that_yaml_takes_for_numbers_keep_their_letters() -> None:
         sources:
           - name: 1e3
             region: on
+            endpoint: http://127.0.0.1:1
             project_id: 0017
             instances: [697612196993040384000, 0o17, {id: 1_0, labels: {a: 1.50}}]
         maintenance: [{name: x, start: 22:30}]
@@ -160,12 +161,12 @@ def test_aliases_and_merge_keys() -> None:
         """
         sources:
           - &base
-            {name: a, region: r, project_id: p, poll: &poll {interval: 1s}, instances: ["1"]}
+            {name: a, region: cn-north-4, project_id: p, poll: &poll {interval: 1s}, instances: ["1"]}
           - {<<: *base, name: b, poll: {<<: [*poll, {interval: 9s, timeout: 2s}], steady_interval: 8s}}
         """
     )
     first, second = settings.sources
-    assert (first.name, second.name, second.region) == ("a", "b", "r")
+    assert (first.name, second.name, second.region) == ("a", "b", "cn-north-4")
     assert (second.poll.interval, second.poll.timeout) == (timedelta(seconds=1), timedelta(seconds=2))
 
 

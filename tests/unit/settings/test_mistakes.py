@@ -271,7 +271,7 @@ def test_a_store_in_a_file_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_value_that_could_not_be_had_is_told_once() -> None:
-    names = findings("sources: [{name: '${A}', region: r, instances: ['${C}', '${D}']}, {name: '${B}'}]")
+    names = findings("sources: [{name: '${A}', region: cn-north-4, instances: ['${C}', '${D}']}, {name: '${B}'}]")
     assert len([finding for finding in names if "is not set" in finding.message]) == 4
     assert not [finding for finding in names if "already" in finding.message]
     text = (
@@ -279,3 +279,13 @@ def test_a_value_that_could_not_be_had_is_told_once() -> None:
     )
     assert all("is not set" in finding.message for finding in findings(text))
     assert len(findings(text)) == 4
+
+
+def test_a_region_nobody_knows() -> None:
+    text = "sources: [{name: a, region: ap-southeast-33, instances: ['1']%s}]"
+    expected = "unknown region, did you mean 'ap-southeast-3'? (or give 'endpoint')"
+    assert [finding.message for finding in load_text(text % "", {}, file="f").findings] == [expected]
+    given = ", endpoint: 'http://127.0.0.1:1'"
+    assert load_text(text % given, {}, file="f").findings == ()
+    variable = {"HUAWEICLOUD_SDK_REGION_WORKSPACEAPP_AP_SOUTHEAST_33": "http://127.0.0.1:1"}
+    assert load_text(text % "", variable, file="f").findings == ()

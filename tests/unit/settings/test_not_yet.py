@@ -6,7 +6,7 @@ from tests.unit.settings.schema_keys import keys
 from watcher.settings import json_schema, load_text
 from watcher.settings.not_yet import NOT_YET
 
-GOOD = "sources: [{name: a, region: r, instances: ['1'], poll: {%s}}]\n"
+GOOD = "sources: [{name: a, region: cn-north-4, instances: ['1'], poll: {%s}}]\n"
 
 
 def notices(text: str, poll: str = "") -> list[str]:

@@ -19,17 +19,17 @@ CANARY = "canary7f3a"
 EVERY_SECRET = f"""
 sources:
   - name: a
-    region: r
+    region: cn-north-4
     project_id: p
     proxy_url: http://u:{CANARY}@proxy.example:1
     auth: {{method: aksk, access_key: {CANARY}, secret_key: {CANARY}, security_token: {CANARY}}}
     instances: ["1"]
   - name: b
-    region: r
+    region: cn-north-4
     auth: {{method: token, token: {CANARY}}}
     instances: ["1"]
   - name: c
-    region: r
+    region: cn-north-4
     auth: {{method: password, user: u, domain: d, password: {CANARY}}}
     instances: ["1"]
 receivers:
@@ -75,7 +75,7 @@ def test_settings_show_no_secret() -> None:
 )
 @pytest.mark.parametrize("key", ["password", "proxy_url", "project_id", "name", "auth", "poll", "instances"])
 def test_no_finding_shows_what_was_written(key: str, wrong: str) -> None:
-    text = f"sources:\n  - name: a\n    region: r\n    {key}: {wrong.replace('%s', CANARY + '!:secret')}\n"
+    text = f"sources:\n  - name: a\n    region: cn-north-4\n    {key}: {wrong.replace('%s', CANARY + '!:secret')}\n"
     result = load_text(text, {}, file="f")
     assert result.findings
     assert CANARY not in repr(result)
@@ -118,7 +118,7 @@ def test_no_finding_shows_a_value_of_the_environment(tail: str) -> None:
 
 
 def test_a_name_from_the_environment_is_not_suggested() -> None:
-    text = "sources: [{name: a, region: r, instances: ['1']}]\nroutes: [{receivers: [canary7f3]}]\n"
+    text = "sources: [{name: a, region: cn-north-4, instances: ['1']}]\nroutes: [{receivers: [canary7f3]}]\n"
     receiver = "receivers: [{name: %s, type: console}]\n"
     written = load_text(text + receiver % CANARY, {}, file="f").findings
     assert [finding.message for finding in written] == [f"no such receiver, did you mean '{CANARY}'?"]
@@ -128,7 +128,7 @@ def test_a_name_from_the_environment_is_not_suggested() -> None:
 
 def test_a_value_cannot_change_the_structure_of_the_file() -> None:
     value = 'x"}\nlog: {level: debug}\n- *a ${HOME} $$'
-    text = "sources: [{name: a, region: r, instances: [{id: '1', labels: {a: \"${V}\"}}]}]"
+    text = "sources: [{name: a, region: cn-north-4, instances: [{id: '1', labels: {a: \"${V}\"}}]}]"
     result = load_text(text, {"V": value, "HOME": CANARY}, file="f")
     assert result.settings is not None
     assert result.settings.sources[0].instances[0].labels == {"a": value}
@@ -138,7 +138,7 @@ def test_a_value_cannot_change_the_structure_of_the_file() -> None:
 def test_a_file_wins_over_a_default(tmp_path: Path) -> None:
     path = tmp_path / "url"
     path.write_text("sqlite:///elsewhere.db\n", encoding="utf-8")
-    text = f"sources: [{{name: a, region: r, instances: ['1']}}]\nstore: {{url_file: {path}}}"
+    text = f"sources: [{{name: a, region: cn-north-4, instances: ['1']}}]\nstore: {{url_file: {path}}}"
     result = load_text(text, {}, file="f")
     assert result.settings is not None
     assert result.settings.store.required_secret("url").reveal() == "sqlite:///elsewhere.db"
