@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from watcher.cloud.decode import decode_json
@@ -21,9 +19,7 @@ from watcher.core.errors import (
     CloudThrottledError,
     CloudUnavailableError,
 )
-
-RETRY_AFTER_MAX_S = 3600.0
-"""A longer `Retry-After` is cut to this: nobody may blind the watcher for a day."""
+from watcher.core.http_headers import parse_http_date, retry_after_s
 
 _SKEW_WORTH_TELLING = timedelta(minutes=5)
 _CODE_NAMES = ("error_code", "errorCode", "code")
@@ -55,7 +51,7 @@ def failure(answer: Answer, *, now: datetime, names_one: bool = False, secrets: 
         http_status=answer.status,
         code=one_line(redact(code, secrets), limit=60),
         request_id=answer.request_id or one_line(redact(body_request_id, secrets), limit=80),
-        retry_after_s=retry_after_s(answer, now=now),
+        retry_after_s=retry_after_s(answer.headers, now=now),
     )
 
 
@@ -67,29 +63,8 @@ def _kind(status: int, code: str, *, names_one: bool) -> type[CloudError]:
     return _KINDS.get(status, CloudEndpointError)
 
 
-def retry_after_s(answer: Answer, *, now: datetime) -> float | None:
-    """What `Retry-After` asks for, in seconds or as an HTTP date; at most RETRY_AFTER_MAX_S. None if unreadable."""
-    text = answer.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        at = _http_date(text)
-        seconds = (at - (_http_date(answer.headers.get("Date", "")) or now)).total_seconds() if at else math.nan
-    return min(max(seconds, 0.0), RETRY_AFTER_MAX_S) if math.isfinite(seconds) else None
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def _clock_skew(answer: Answer, now: datetime) -> str:
-    theirs = _http_date(answer.headers.get("Date", ""))
+    theirs = parse_http_date(answer.headers.get("Date", ""))
     if theirs is None or abs(now - theirs) <= _SKEW_WORTH_TELLING:
         return ""
     side = "ahead of" if now > theirs else "behind"

@@ -10,8 +10,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -20,10 +19,10 @@ from yarl import URL
 
 from watcher import __version__
 from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
+from watcher.core.http_headers import retry_after_s
 
 _BODY_LIMIT = 64 * 1024
 _EXCERPT_CHARS = 200
-_RETRY_AFTER_MAX_S = 3600.0
 _RETRIED = frozenset({408, 425, 429})
 _REASONS = {
     401: FailureReason.AUTH_ERROR,
@@ -84,23 +83,8 @@ def check_answer(status: int, *, headers: Mapping[str, str], body: str, now: dat
         f"answered HTTP {status}" + (f": {excerpt}" if excerpt else ""),
         reason=_REASONS.get(status, default),
         permanent=not temporary,
-        retry_after_s=parse_retry_after(headers.get("Retry-After"), now=now) if temporary else None,
+        retry_after_s=retry_after_s(headers, now=now) if temporary else None,
     )
-
-
-def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 section 10.2.3), at most an hour; None if unreadable."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _RETRY_AFTER_MAX_S)
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return min(max((aware - now).total_seconds(), 0.0), _RETRY_AFTER_MAX_S)
 
 
 async def reach(url: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from watcher.cloud.exchange import Answer
-from watcher.cloud.failures import RETRY_AFTER_MAX_S, failure, retry_after_s
+from watcher.cloud.failures import failure
 from watcher.core.errors import (
     CloudAuthError,
     CloudEndpointError,
@@ -23,6 +23,7 @@ from watcher.core.errors import (
     CloudThrottledError,
     CloudUnavailableError,
 )
+from watcher.core.http_headers import RETRY_AFTER_MAX_S, retry_after_s
 
 HTML = b"<html><body><h1>404 Not Found</h1></body></html>"
 
@@ -148,13 +149,13 @@ def test_the_request_id_is_kept(headers: dict[str, str], body: object, request_i
     ],
 )
 def test_retry_after(text: str, seconds: float | None, at: datetime) -> None:
-    assert retry_after_s(answer(429, Retry_After=text), now=at) == seconds
+    assert retry_after_s(answer(429, Retry_After=text).headers, now=at) == seconds
     assert failure(answer(503, Retry_After=text), now=at).retry_after_s == seconds
 
 
 def test_retry_after_as_a_date_is_counted_on_the_clouds_clock(at: datetime) -> None:
     throttled = answer(429, Retry_After="Thu, 01 Jan 2026 08:00:30 GMT", Date="Thu, 01 Jan 2026 08:00:00 GMT")
-    assert retry_after_s(throttled, now=at) == 30.0
+    assert retry_after_s(throttled.headers, now=at) == 30.0
 
 
 @pytest.mark.parametrize(
