@@ -20,11 +20,12 @@ test: lint $(VENV)/components ## Lint, types, import contracts and all tests
 	@$(BIN)/python -m pytest --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=95 >/dev/null \
 		|| { $(BIN)/python -m coverage report; exit 1; }
 
-lint: $(VENV)/developed ## Ruff, mypy and the import contracts
+lint: $(VENV)/developed ## Ruff, mypy, the import contracts and hadolint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/developed ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
