@@ -11,9 +11,9 @@ import typer
 from watcher.cli.look import look_at_all
 from watcher.cli.options import ConfigOption, print_errors
 from watcher.cli.receiver_test import open_receiver
-from watcher.core.errors import ConfigurationError, DeliveryError
+from watcher.core.errors import DeliveryError
 from watcher.logging import configure_logging
-from watcher.settings import Settings, load
+from watcher.settings import InvalidConfiguration, Settings, load
 
 
 def check(
@@ -31,8 +31,8 @@ def check(
     for finding in loaded.findings:
         if finding not in errors:
             typer.echo(str(finding))
-    if loaded.settings is None or errors:
-        raise ConfigurationError("\n".join(map(str, errors)))
+    if loaded.settings is None:
+        raise InvalidConfiguration(errors)
     if online:
         configure_logging(level="warning", style="console")
         problems = asyncio.run(_look_online(loaded.settings))

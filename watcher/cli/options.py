@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.core.errors import ConfigurationError
-from watcher.settings import Finding, Settings, load
+from watcher.settings import Finding, Settings, load_or_raise
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.", metavar="FILE")]
 
@@ -28,12 +27,8 @@ OutputOption = Annotated[OutputFormat, typer.Option("-o", "--output", help="How 
 
 
 def read_settings(path: Path) -> tuple[Settings, tuple[Finding, ...]]:
-    """The configuration and what there is to say of it; raises ConfigurationError with every error, one a line."""
-    loaded = load(path, os.environ)
-    errors = [finding for finding in loaded.findings if finding.level == "error"]
-    if loaded.settings is None or errors:
-        raise ConfigurationError("\n".join(map(str, errors)))
-    return loaded.settings, tuple(loaded.findings)
+    """The configuration and what there is to say of it; raises InvalidConfiguration with every error, one a line."""
+    return load_or_raise(path, os.environ)
 
 
 def print_errors(lines: Iterable[object]) -> None:
