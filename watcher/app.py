@@ -14,15 +14,15 @@ from watcher.core.backoff import Backoff
 from watcher.core.clock import Clock
 from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
 from watcher.core.model import InstanceState
-from watcher.core.planner import PollPolicy
-from watcher.core.ports import CloudApi, Receiver, StateStore
+from watcher.core.planner import Mode, PollPolicy
+from watcher.core.ports import CloudApi, Receiver, SourceView, StateStore
 from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
+from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy, DeliveryWorker
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
 from watcher.ops import OpsServer
-from watcher.polling import PollScheduler, SourcePoller
-from watcher.polling.poller import Watched
+from watcher.polling import PollScheduler, SourcePoller, Watched
 from watcher.receivers.base import ReceiverTools
 from watcher.settings import MatchSettings, Settings, SourceSettings
 from watcher.store import Store, open_store
@@ -101,6 +101,10 @@ class Daemon:
         """The present state of every instance, by source."""
         return {poller.source: poller.states() for poller in self._pollers}
 
+    def sources(self) -> Mapping[str, SourceView]:
+        """The present state of every source."""
+        return {poller.source: poller.view() for poller in self._pollers}
+
     def _wake_workers(self, fact: Fact) -> None:
         if isinstance(fact, Committed):
             for worker in self._workers:
@@ -111,7 +115,11 @@ class Daemon:
         return Metrics(
             sources=[source.name for source in self._settings.sources],
             receivers={receiver.name: receiver.type for receiver in self._settings.receivers},
-            alerts={"error": alerts.error.severity.value, "missing": alerts.missing.severity.value},
+            alerts={
+                "error": alerts.error.severity.value,
+                "missing": alerts.missing.severity.value,
+                "unreachable": alerts.unreachable.severity.value,
+            },
             view=self,
             instance_limit=self._settings.web.metrics_instance_limit,
         )
@@ -196,14 +204,26 @@ def watched_of(source: SourceSettings, settings: Settings) -> Watched:
     return Watched(
         source=source.name,
         instances={instance.id: dict(instance.labels) for instance in source.instances},
+        discover=tuple(
+            DiscoverRule(name=rule.name, enterprise_project_id=rule.enterprise_project_id, labels=dict(rule.labels))
+            for rule in source.discover
+        ),
         policy=PollPolicy(
             interval_s=poll.interval.total_seconds(),
             steady_interval_s=poll.steady_interval.total_seconds(),
             jitter=poll.jitter,
+            mode=Mode(poll.mode),
+            budget_requests=poll.rate_limit.requests,
+            budget_period_s=poll.rate_limit.per_s,
             concurrency=poll.concurrency,
             backoff=Backoff(initial_s=poll.backoff.initial.total_seconds(), max_s=poll.backoff.max.total_seconds()),
         ),
-        rules=AlertRules(error=settings.alerts.error.severity, missing=settings.alerts.missing.severity),
+        rules=AlertRules(
+            error=settings.alerts.error.severity,
+            missing=settings.alerts.missing.severity,
+            unreachable=settings.alerts.unreachable.severity,
+            unreachable_after_s=settings.alerts.unreachable.after.total_seconds(),
+        ),
     )
 
 

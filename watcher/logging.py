@@ -20,11 +20,14 @@ from watcher.core.errors import (
     CloudThrottledError,
 )
 from watcher.core.facts import (
+    BudgetMet,
+    BudgetShort,
     Committed,
     Delivered,
     DeliveryFailed,
     Fact,
     InstanceFailed,
+    ListAvoided,
     SourceFailed,
     SourceRecovered,
     StoreFailed,
@@ -45,6 +48,10 @@ _SECRET_TEXT = re.compile(
     r"|(?<=Signature=)[0-9a-f]+"
     r"|(?<=Bearer )\S+",
 )
+
+
+_ASK_LESS = "all intervals are stretched alike: lengthen them, raise rate_limit, or use mode auto"
+_NO_LIST = "each instance is asked for by itself: grant workspace:imageServer:list, or use mode get"
 
 
 def configure_logging(*, level: str, style: Literal["json", "console"], output: TextIO | None = None) -> None:
@@ -109,14 +116,6 @@ class LogObserver:
             case Committed(events):
                 for event in events:
                     self._event(event)
-            case SourceFailed(source, error, retry_in_s, first):
-                log = self._log.error if first else self._log.debug
-                log("source failed", source=source, error=str(error), retry_in_s=round(retry_in_s, 1), do=advice(error))
-            case SourceRecovered(source):
-                self._log.info("source recovered", source=source)
-            case InstanceFailed(key, error, first):
-                log = self._log.warning if first else self._log.debug
-                log("instance failed", source=key.source, instance_id=key.id, error=str(error))
             case StoreFailed(who, error, first):
                 log = self._log.error if first else self._log.debug
                 log("store failed", who=who, error=str(error), do="nothing is sent that is not stored: mend the store")
@@ -132,6 +131,26 @@ class LogObserver:
                 )
             case DeliveryFailed():
                 self._delivery_failed(fact)
+            case _:
+                self._polling(fact)
+
+    def _polling(self, fact: Fact) -> None:
+        match fact:
+            case SourceFailed(source, error, retry_in_s, first):
+                log = self._log.error if first else self._log.debug
+                log("source failed", source=source, error=str(error), retry_in_s=round(retry_in_s, 1), do=advice(error))
+            case SourceRecovered(source):
+                self._log.info("source recovered", source=source)
+            case InstanceFailed(key, error, first):
+                log = self._log.warning if first else self._log.debug
+                log("instance failed", source=key.source, instance_id=key.id, error=str(error))
+            case BudgetShort(source, figures, stretch):
+                times = round(stretch, 1)
+                self._log.warning("budget short", source=source, figures=figures, stretch=times, do=_ASK_LESS)
+            case BudgetMet(source):
+                self._log.info("budget met", source=source)
+            case ListAvoided(source, error, retry_in_s):
+                self._log.warning("list avoided", source=source, error=str(error), retry_in_s=retry_in_s, do=_NO_LIST)
             case _:
                 pass
 

@@ -26,7 +26,7 @@ from watcher.core.facts import (
     SourceFailed,
 )
 from watcher.core.model import DeliveryState, EventKind, InstanceState, Presence, Status
-from watcher.core.ports import StateView
+from watcher.core.ports import SourceView, StateView
 
 _LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 14400, 86400)
 _CYCLE_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -54,6 +54,7 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self._declare_service()
+        self._declare_observing()
         self._declare_polling()
         self._declare_delivery()
         self._start_at_zero(tuple(sources), receivers)
@@ -69,7 +70,7 @@ class Metrics:
             "watcher_config_last_reload_success_timestamp_seconds", "When it was last good.", registry=self.registry
         )
 
-    def _declare_polling(self) -> None:
+    def _declare_observing(self) -> None:
         registry = self.registry
         self._transitions = Counter(
             "watcher_transitions_total", "Status changes.", ["source", "from", "to"], registry=registry
@@ -79,6 +80,9 @@ class Metrics:
             "watcher_source_last_success_timestamp_seconds", "The last good cycle.", ["source"], registry=registry
         )
         self._observations = Counter("watcher_observations_total", "Instances observed.", ["source"], registry=registry)
+
+    def _declare_polling(self) -> None:
+        registry = self.registry
         self._requests = Counter(
             "watcher_api_requests_total", "Requests to the cloud.", ["source", "operation", "code"], registry=registry
         )
@@ -99,6 +103,19 @@ class Metrics:
         self._lag_s = Gauge(
             "watcher_poll_lag_seconds",
             "How late the last cycle's oldest poll was.",
+            ["source"],
+            registry=registry,
+        )
+
+        self._pace = Gauge(
+            "watcher_poll_pace_ratio",
+            "The fraction of the configured rate limit in use: less than 1 after the cloud said it is too much.",
+            ["source"],
+            registry=registry,
+        )
+        self._stretch = Gauge(
+            "watcher_poll_stretch_ratio",
+            "What the intervals are multiplied by to fit the rate limit: 1 when they are met.",
             ["source"],
             registry=registry,
         )
@@ -130,11 +147,14 @@ class Metrics:
         for source in sources:
             for metric in (self._up, self._last_success, self._observations, self._cycle_s, self._lag_s):
                 metric.labels(source)
+            self._pace.labels(source).set(1)
+            self._stretch.labels(source).set(1)
             for from_status, to_status in product(_STATUSES, _STATUSES):
                 if from_status != to_status or from_status == Status.BUILT:
                     self._transitions.labels(source, from_status, to_status)
-            self._requests.labels(source, "ShowImageServer", "200")
-            self._request_s.labels(source, "ShowImageServer")
+            for operation in ("ShowImageServer", "ListImageServers"):
+                self._requests.labels(source, operation, "200")
+                self._request_s.labels(source, operation)
         for receiver, type_ in receivers.items():
             for metric in (self._sent, self._latency_s):
                 metric.labels(receiver, type_)
@@ -181,6 +201,8 @@ class Metrics:
     def _cycle_finished(self, fact: CycleFinished) -> None:
         self._cycle_s.labels(fact.source).observe(fact.duration_s)
         self._lag_s.labels(fact.source).set(fact.lag_s)
+        self._pace.labels(fact.source).set(fact.pace)
+        self._stretch.labels(fact.source).set(fact.stretch)
         self._up.labels(fact.source).set(1 if fact.ok else 0)
         if fact.ok:
             self._last_success.labels(fact.source).set(fact.at.timestamp())
@@ -204,9 +226,11 @@ class StateCollector(Collector):
             source: [state for state in of_source if state.presence is Presence.PRESENT and state.status is not None]
             for source, of_source in self._view.states().items()
         }
+        sources = self._view.sources()
         yield self._counts(states)
+        yield self._stale(sources)
         yield from self._each(states)
-        yield self._firing()
+        yield self._firing(sources)
 
     def _counts(self, states: Mapping[str, list[InstanceState]]) -> Metric:
         family = GaugeMetricFamily("watcher_instances", "Instances by status.", labels=["source", "status"])
@@ -237,11 +261,22 @@ class StateCollector(Collector):
         yield one_hot
         yield since
 
-    def _firing(self) -> Metric:
+    def _stale(self, sources: Mapping[str, SourceView]) -> Metric:
+        family = GaugeMetricFamily(
+            "watcher_instances_stale",
+            "Instances whose last known state could not be confirmed when it last was due.",
+            labels=["source"],
+        )
+        for source, view in sources.items():
+            family.add_metric([source], view.stale)
+        return family
+
+    def _firing(self, sources: Mapping[str, SourceView]) -> Metric:
         family = GaugeMetricFamily("watcher_alerts", "Alerts firing now.", labels=["source", "name", "severity"])
         for source, of_source in self._view.states().items():
             tally = Tally(dict.fromkeys(self._alerts.items(), 0))
             tally.update((alert.name, alert.severity.value) for state in of_source for alert in state.alerts)
+            tally.update((alert.name, alert.severity.value) for alert in sources[source].alerts)
             for (name, severity), count in tally.items():
                 family.add_metric([source, name, severity], count)
         return family

@@ -48,7 +48,7 @@ def configuration(
                 "instances": [{"id": instance_id, "labels": {"team": "vdi"}} for instance_id in instances],
             }
         ],
-        "poll": poll or {"interval": "200ms", "steady_interval": "200ms"},
+        "poll": {"interval": "200ms", "steady_interval": "200ms", "rate_limit": "10000/1s", **(poll or {})},
         "receivers": receivers,
         "store": {"url": f"sqlite:///{folder / 'watcher.db'}"},
         "web": {"listen": "127.0.0.1:0"},

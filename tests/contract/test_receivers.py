@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.fakes.sink import Reply, Sink
-from tests.fakes.values import event, history
+from tests.fakes.values import event, history, outage
 from watcher.core.clock import SystemClock
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.event_json import to_json
@@ -99,6 +99,7 @@ def every_kind() -> Iterator[Event]:
     yield event(instance_name="", labels={f"label{number}": "v" * 300 for number in range(60)})
     yield event(instance_name="a\nb\x1b[31mred\x1b[0m\u202eevil")
     yield event(from_status="ODD", to_status="NEVER_HEARD_OF", duration_s=0.0)
+    yield from outage()
 
 
 async def test_accepted(case: Case, sink: Sink) -> None:
@@ -122,6 +123,7 @@ async def test_every_kind_of_event_can_be_sent(case: Case, sink: Sink) -> None:
         EventKind.MISSING,
         EventKind.RECOVERED,
         EventKind.DELETED,
+        EventKind.UNREACHABLE,
     }
 
 

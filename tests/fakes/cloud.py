@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.fakes.values import instance
 from watcher.core.errors import CloudNotFoundError
@@ -16,9 +16,12 @@ Answer = str | Instance | Exception | None
 
 
 class ScriptedCloud:
-    """Gives each instance's next scripted answer, the last one again and again; counts and may hold up requests."""
+    """Gives each instance's next scripted answer, the last one again and again; counts and may hold up requests.
 
-    def __init__(self, answers: dict[str, Sequence[Answer]] | None = None) -> None:
+    The list shows those `listed` as they are, without going on in their scripts.
+    """
+
+    def __init__(self, answers: Mapping[str, Sequence[Answer]] | None = None) -> None:
         self._answers: dict[str, deque[Answer]] = defaultdict(deque)
         for instance_id, script in (answers or {}).items():
             self._answers[instance_id].extend(script)
@@ -30,6 +33,14 @@ class ScriptedCloud:
         self.on_show: Callable[[str], None] = lambda _: None
         self.steps: list[SubJob] | Exception = []
         self.asked_for_steps: list[str] = []
+        self.listed: list[str] = list(self._answers)
+        self.pages_asked: list[int] = []
+        self.page_failures: dict[int, Exception] = {}
+        self.on_page: Callable[[int], None] = lambda _: None
+        self.projects_asked: set[str | None] = set()
+        self._pages: dict[int, InstancePage] = {}
+        self.new_credential = False
+        self.credential_looks = 0
 
     def script(self, instance_id: str, *answers: Answer) -> None:
         """Answer this from now on."""
@@ -61,10 +72,31 @@ class ScriptedCloud:
     async def list_page(
         self, *, offset: int, limit: int = 100, name: str | None = None, enterprise_project_id: str | None = None
     ) -> InstancePage:
-        raise NotImplementedError
+        self.pages_asked.append(offset)
+        self.projects_asked.add(enterprise_project_id)
+        self.on_page(offset)
+        await (self.gate.wait() if self.gate is not None else asyncio.sleep(0))  # noqa: TID251 - a turn of the loop
+        failure = self.page_failures.get(offset)
+        if failure is not None:
+            raise failure
+        listed = [key for key in self.listed if self._next(key) is not None]
+        items = []
+        for key in listed[offset : offset + limit]:
+            answer = self._next(key)
+            if not isinstance(answer, Exception):
+                items.append(instance(answer, id=key) if isinstance(answer, str) else answer)
+        page = InstancePage(count=len(listed), items=tuple(item for item in items if item is not None))
+        if self._pages.get(offset) != page:
+            self._pages[offset] = page
+        return self._pages[offset]
 
-    async def list_all(self, *, name: str | None = None, enterprise_project_id: str | None = None) -> list[Instance]:
-        raise NotImplementedError
+    def _next(self, instance_id: str) -> Answer:
+        script = self._answers[instance_id]
+        return script[0] if script else self.default
+
+    async def has_new_credential(self) -> bool:
+        self.credential_looks += 1
+        return self.new_credential
 
     async def jobs(self, job_type: str, *, status: str | None = None) -> list[Job]:
         raise NotImplementedError

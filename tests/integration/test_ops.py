@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes.receivers import refusal
-from tests.fakes.values import at, event, history
+from tests.fakes.values import at, event, history, outage
 from watcher import __version__
 from watcher.core.errors import CloudUnavailableError, ConfigurationError, FailureReason, StoreError
 from watcher.core.facts import (
@@ -29,6 +29,7 @@ from watcher.core.facts import (
     SourceFailed,
 )
 from watcher.core.model import Delivery, DeliveryState, InstanceKey, InstanceState
+from watcher.core.ports import SourceView
 from watcher.fields import Secret
 from watcher.metrics import Metrics
 from watcher.ops import OpsServer
@@ -45,12 +46,15 @@ class View:
     def states(self) -> Mapping[str, Iterable[InstanceState]]:
         return self.by_source
 
+    def sources(self) -> Mapping[str, SourceView]:
+        return {"prod": SourceView(alerts=outage()[0].alerts, stale=2)}
+
 
 def metrics_of(view: View, *, limit: int = 2000) -> Metrics:
     return Metrics(
         sources=["prod"],
         receivers={"hooks": "webhook"},
-        alerts={"error": "critical", "missing": "warning"},
+        alerts={"error": "critical", "missing": "warning", "unreachable": "critical"},
         view=view,
         instance_limit=limit,
     )
@@ -88,7 +92,7 @@ def busy_metrics() -> Metrics:
     metrics.config_loaded(at_s=1.0)
     metrics(RequestFinished("prod", "ShowImageServer", "200", 0.02))
     metrics(Observed("prod", 3))
-    metrics(CycleFinished("prod", 0.5, 0.1, ok=True, at=at(60)))
+    metrics(CycleFinished("prod", 0.5, 0.1, ok=True, at=at(60), pace=0.5, stretch=2.0))
     metrics(SourceFailed("prod", CloudUnavailableError("down"), 1.0, first=True))
     metrics(Committed(events))
     metrics(Delivered(delivery, "webhook", 0.2))
@@ -126,6 +130,10 @@ async def test_the_metrics_of_the_contract() -> None:
         ("watcher_poll_lag_seconds", {"source": "prod"}, 0.1),
         ("watcher_alerts", {"source": "prod", "name": "error", "severity": "critical"}, 1),
         ("watcher_alerts", {"source": "prod", "name": "missing", "severity": "warning"}, 0),
+        ("watcher_alerts", {"source": "prod", "name": "unreachable", "severity": "critical"}, 1),
+        ("watcher_instances_stale", {"source": "prod"}, 2),
+        ("watcher_poll_pace_ratio", {"source": "prod"}, 0.5),
+        ("watcher_poll_stretch_ratio", {"source": "prod"}, 2),
         ("watcher_notifications_total", {"receiver": "hooks", "type": "webhook"}, 1),
         ("watcher_notifications_failed_total", {"receiver": "hooks", "type": "webhook", "reason": "serverError"}, 1),
         ("watcher_notifications_failed_total", {"receiver": "hooks", "type": "webhook", "reason": "timeout"}, 0),

@@ -27,6 +27,7 @@ class Look:
     source: str
     states: list[InstanceState] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    source_failed: bool = False
 
 
 class _NoStore:
@@ -50,6 +51,7 @@ async def _look_at(source: SourceSettings, settings: Settings) -> Look:
     def observe(fact: Fact) -> None:
         match fact:
             case SourceFailed(name, error):
+                look.source_failed = True
                 look.problems.append(f"source {name}: {error}: {advice(error)}")
             case InstanceFailed(key, error):
                 look.problems.append(f"source {key.source}: instance {key.id}: {error}")
@@ -73,7 +75,11 @@ async def _look_at(source: SourceSettings, settings: Settings) -> Look:
     )
     try:
         await poller.start()
-        await poller.cycle()
+        while not poller.settled:
+            wait_s = await poller.cycle()
+            if look.source_failed or poller.settled:
+                break
+            await clock.sleep(wait_s)
     except CloudError as error:
         look.problems.append(f"source {source.name}: {error}")
     finally:

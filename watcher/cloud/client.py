@@ -17,11 +17,9 @@ from watcher.core.clock import Clock
 from watcher.core.errors import CloudEndpointError, CloudMalformedError, ConfigurationError
 from watcher.core.model import Instance, Job, SubJob
 from watcher.core.ports import InstancePage
+from watcher.core.sweep import PAGE_LIMIT
 
 T = TypeVar("T")
-
-PAGE_LIMIT = 100
-"""The most the API gives in one page."""
 
 MAX_PAGES = 1000
 """A list longer than this is a server that never ends it."""
@@ -88,6 +86,7 @@ class CloudClient:
         self._project_id = settings.project_id or ""
         self._project = SingleFlight(self._find_project)
         self._asked: dict[str, _Asked] = {}
+        self._pages: dict[str, _AskedPage] = {}
 
     async def project_id(self) -> str:
         """The project asked about: configured, that of the credential, or the only one IAM names for the region."""
@@ -112,15 +111,22 @@ class CloudClient:
         name: str | None = None,
         enterprise_project_id: str | None = None,
     ) -> InstancePage:
-        return await self._get(
-            "ListImageServers",
-            "image-servers",
-            lambda answer: wire.parse_instance_page(answer, offset=offset),
-            offset=str(offset),
-            limit=str(limit),
-            server_name=name,
-            enterprise_project_id=enterprise_project_id,
+        query = encode_query(
+            _given(
+                {
+                    "offset": str(offset),
+                    "limit": str(limit),
+                    "server_name": name,
+                    "enterprise_project_id": enterprise_project_id,
+                }.items()
+            )
         )
+        asked = self._pages.get(query)
+        if asked is None:
+            if len(self._pages) >= _REMEMBERED:
+                self._pages.clear()
+            asked = self._pages[query] = _AskedPage(offset, await self._request("image-servers", query))
+        return await self._caller.call("ListImageServers", asked.request, asked.read)
 
     async def list_all(self, *, name: str | None = None, enterprise_project_id: str | None = None) -> list[Instance]:
         return list((await self.list_whole(name=name, enterprise_project_id=enterprise_project_id)).items)
@@ -177,6 +183,9 @@ class CloudClient:
             lambda answer: wire.parse_job(answer, asked=job_id),
             names_one=True,
         )
+
+    async def has_new_credential(self) -> bool:
+        return await self._caller.has_new_credential()
 
     async def close(self) -> None:
         await self._project.close()
@@ -237,3 +246,31 @@ class _Asked:
         if len(answer.body) <= _REMEMBERED_BYTES:
             self._body, self._instance = answer.body, instance
         return instance
+
+
+class _AskedPage:
+    """One page as it is asked for again and again: one that is byte for byte the one before is not read again, and of
+    one that is not, only the items that differ.
+
+    Of the bytes only a hash is kept (SipHash with this process's random key, and the length): a hundred thousand
+    instances' worth of them would be most of the memory.
+    """
+
+    __slots__ = ("_items", "_offset", "_page", "_seen", "request")
+
+    def __init__(self, offset: int, request: Request) -> None:
+        self.request = request
+        self._offset = offset
+        self._seen: tuple[int, int] | None = None
+        self._page: InstancePage | None = None
+        self._items: tuple[int, ...] = ()
+
+    def read(self, answer: Answer) -> InstancePage:
+        """The page in an answer; raises CloudMalformedError."""
+        seen = len(answer.body), hash(answer.body)
+        if self._page is not None and seen == self._seen:
+            return self._page
+        known = dict(zip(self._items, self._page.items, strict=True)) if self._page is not None else {}
+        page, items = wire.parse_instance_page(answer, offset=self._offset, known=known)
+        self._seen, self._page, self._items = seen, page, items
+        return page

@@ -7,10 +7,12 @@ without an id, a readable status or image id, an item is malformed, because beli
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from sys import intern
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from watcher.cloud.decode import decode_json, malformed, parse_time
 from watcher.cloud.exchange import Answer
@@ -21,7 +23,8 @@ from watcher.core.ports import InstancePage
 T = TypeVar("T")
 
 _COUNT_MAX = 10**9
-_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False).encode
+# ASCII alone, because one character beyond it doubles what the text of a record takes in memory.
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=True, allow_nan=False).encode
 
 
 def _text(value: object) -> object:
@@ -41,7 +44,7 @@ def _without_nul(value: str) -> str:
 
 
 def _status(value: str) -> str:
-    return Status.NULL if value.upper() in ("", Status.NULL) else value
+    return Status.NULL.value if value.upper() in ("", Status.NULL) else value
 
 
 def _object_or_none(value: object) -> object:
@@ -67,7 +70,7 @@ class _ImageRef(_Wire):
 class _ImageServer(_Wire):
     id: Id
     name: Text = ""
-    status: StatusWord = Status.NULL
+    status: StatusWord = Status.NULL.value
     image_id: Text = ""
     update_time: Text = ""
     image_ref: Annotated[_ImageRef | None, BeforeValidator(_object_or_none)] = None
@@ -110,17 +113,29 @@ def parse_instance(answer: Answer, *, asked: str) -> Instance:
     return instance
 
 
-def parse_instance_page(answer: Answer, *, offset: int) -> InstancePage:
-    """A page of ListImageServers; an item that cannot be read goes to `malformed`.
+def parse_instance_page(
+    answer: Answer, *, offset: int, known: Mapping[int, Instance]
+) -> tuple[InstancePage, tuple[int, ...]]:
+    """A page of ListImageServers, and a mark for each of its items; an item that cannot be read goes to `malformed`.
+
+    `known` are instances by the marks of an earlier page: an item with such a mark is that one, and not read again.
 
     A `count` that is no sensible number is replaced by one more than this page proves to exist, so that whoever goes by
     it asks for the next page; an empty page ends that. Raises CloudMalformedError.
     """
     count, items = _page(answer)
-    good, bad = _each(items, _instance)
+    marks: list[int] = []
+
+    def read(item: object) -> Instance:
+        mark = _mark(item)
+        instance = known.get(mark) or _instance(item)
+        marks.append(mark)
+        return instance
+
+    good, bad = _each(items, read)
     if count is None:
         count = offset + len(items) + bool(items)
-    return InstancePage(count=count, items=tuple(good), malformed=tuple(bad))
+    return InstancePage(count=count, items=tuple(good), malformed=tuple(bad)), tuple(marks)
 
 
 def parse_jobs(answer: Answer) -> list[Job]:
@@ -186,15 +201,24 @@ def _why(error: ValueError | RecursionError) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else "it holds what JSON text cannot"
 
 
+def _mark(item: object) -> int:
+    """A number that tells items apart: a hash of the item as it came, with this process's random key."""
+    try:
+        return hash(to_json(item))
+    except PydanticSerializationError as error:  # a lone surrogate
+        raise ValueError(str(error)) from None
+
+
 def _instance(item: object) -> Instance:
     server = _ImageServer.model_validate(item)
     record = _encode(item)
-    record.encode()  # a lone surrogate could neither be stored nor sent
+    if "\\ud" in record:  # half of a pair, a lone surrogate, could neither be stored nor sent
+        json.dumps(item, ensure_ascii=False).encode()
     ref = server.image_ref
     return Instance(
         id=server.id,
         name=server.name,
-        status=server.status,
+        status=intern(server.status),
         image_id=server.image_id,
         updated_at=server.update_time,
         image_source=f"{ref.image_type}:{ref.id}" if ref is not None and (ref.id or ref.image_type) else "",

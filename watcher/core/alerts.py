@@ -12,10 +12,12 @@ from watcher.core.model import Alert, AlertStatus, InstanceKey, Presence, Severi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRules:
-    """How severe each problem is (`alerts` in the configuration)."""
+    """How severe each problem is, and when it is one (`alerts` in the configuration)."""
 
     error: Severity = Severity.CRITICAL
     missing: Severity = Severity.WARNING
+    unreachable: Severity = Severity.CRITICAL
+    unreachable_after_s: float = 300.0
 
 
 def fingerprint(name: str, key: InstanceKey) -> str:

@@ -33,9 +33,13 @@ ABSENCES_BELIEVED = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the operator configured for an instance, and what is known beside its observation."""
+    """What the operator configured for an instance, and what is known beside its observation.
+
+    `configured`: the operator named it, so that its going is a problem; a discovered one may just go.
+    """
 
     rules: AlertRules
+    configured: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     previous_observed_at: datetime | None = None
     reason: Reason | None = None
@@ -130,7 +134,7 @@ def _absent(
     if state.presence is not Presence.PRESENT:
         return state, ()
     absences = state.absences + 1
-    if state.status == Status.DELETING:
+    if state.status == Status.DELETING or (absences >= ABSENCES_BELIEVED and not context.configured):
         gone = replace(state, absences=0, presence=Presence.DELETED, observed_at=observation.observed_at)
         return _tell(gone, EventKind.DELETED, state.status, None, observation, context)
     if absences < ABSENCES_BELIEVED:
@@ -158,7 +162,7 @@ def _tell(
     back_as_it_was = kind is EventKind.RECOVERED and from_status is not None
     moved = to_status is not None and not back_as_it_was  # while it is missing its status goes on
     event = Event(
-        id=_event_id(state, kind, sequence, from_status, to_status),
+        id=event_id(state, kind, sequence, from_status, to_status),
         kind=kind,
         source=state.key.source,
         instance_id=state.key.id,
@@ -186,9 +190,10 @@ def _tell(
     return after, (event,)
 
 
-def _event_id(
+def event_id(
     state: InstanceState, kind: EventKind, sequence: int, from_status: str | None, to_status: str | None
 ) -> str:
+    """The id of an event: the same for the same news, however often it is found."""
     # The cloud's own update time is in it, so that a watcher that lost its store does not reuse the id of old news.
     parts = (*state.key, str(sequence), kind, from_status or "", to_status or "", state.image_id, state.updated_at)
     return "evt_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]

@@ -30,13 +30,43 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class CycleFinished:
-    """One poll cycle ended; `lag_s` is how late its most overdue instance was asked, `ok` whether the cloud answers."""
+    """One poll cycle ended; `lag_s` is how late its most overdue instance was asked, `ok` whether the cloud answers.
+
+    `pace` is the fraction of the configured rate that is used, `stretch` what the intervals are multiplied by.
+    """
 
     source: str
     duration_s: float
     lag_s: float
     ok: bool
     at: datetime
+    pace: float
+    stretch: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetShort:
+    """The budget of a source cannot meet its intervals; `figures` says by how much. Told once until it is met."""
+
+    source: str
+    figures: str
+    stretch: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetMet:
+    """The budget of a source meets its intervals again."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAvoided:
+    """Reading the list fails while single instances can be asked for, which is done instead for `retry_in_s`."""
+
+    source: str
+    error: CloudError
+    retry_in_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +141,9 @@ Fact = (
     RequestFinished
     | Observed
     | CycleFinished
+    | BudgetShort
+    | BudgetMet
+    | ListAvoided
     | SourceFailed
     | SourceRecovered
     | InstanceFailed

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from watcher.core.errors import DeliveryError
-from watcher.core.model import Delivery, Event, Instance, InstanceKey, InstanceState, Job, Notification, SubJob
+from watcher.core.model import Alert, Delivery, Event, Instance, InstanceKey, InstanceState, Job, Notification, SubJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,11 @@ class CloudApi(Protocol):
     async def list_page(
         self, *, offset: int, limit: int = 100, name: str | None = None, enterprise_project_id: str | None = None
     ) -> InstancePage:
-        """One page of ListImageServers; `limit` 1 to 100."""
-        ...
+        """One page of ListImageServers; `limit` 1 to 100.
 
-    async def list_all(self, *, name: str | None = None, enterprise_project_id: str | None = None) -> list[Instance]:
-        """All pages of ListImageServers, each id once."""
+        A page whose bytes are those of the last time is the very same object, and an item that is the same is the same
+        object: whoever knows it need not look at it again.
+        """
         ...
 
     async def jobs(self, job_type: str, *, status: str | None = None) -> list[Job]:
@@ -47,6 +47,10 @@ class CloudApi(Protocol):
 
     async def job(self, job_id: str) -> Job:
         """ShowImageJob, with its steps."""
+        ...
+
+    async def has_new_credential(self) -> bool:
+        """Whether the credential to use now is another one than that refused last; asks the cloud nothing with it."""
         ...
 
     async def close(self) -> None:
@@ -131,9 +135,21 @@ class Receiver(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceView:
+    """How a source is: its own alerts, and how many instances were not observed when they last should have been."""
+
+    alerts: tuple[Alert, ...] = ()
+    stale: int = 0
+
+
 class StateView(Protocol):
     """What metrics and the API may look at: the present, in memory."""
 
     def states(self) -> Mapping[str, Iterable[InstanceState]]:
         """The remembered state of every watched instance, by source."""
+        ...
+
+    def sources(self) -> Mapping[str, SourceView]:
+        """The present state of every source."""
         ...

@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable
 
-from watcher.core.alerts import AlertRules
+from watcher.core.budget import Budget
 from watcher.core.clock import Clock
-from watcher.core.detector import Context, begins_error, detect, is_unchanged
-from watcher.core.errors import CloudError, CloudNotFoundError, StoreError
-from watcher.core.facts import (
-    Committed,
-    CycleFinished,
-    InstanceFailed,
-    Observed,
-    Observer,
-    SourceFailed,
-    SourceRecovered,
-    StoreFailed,
-    StoreRecovered,
-)
-from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Reason
-from watcher.core.planner import PollPolicy, Schedule
-from watcher.core.ports import Change, CloudApi, StateStore
-from watcher.core.reasons import find_reason, job_type_for
+from watcher.core.facts import BudgetMet, BudgetShort, CycleFinished, Observed, Observer
+from watcher.core.model import Event, Instance, InstanceState, Presence
+from watcher.core.outage import source_key
+from watcher.core.planner import Mode, Plan, Schedule, pages_for
+from watcher.core.ports import CloudApi, InstancePage, SourceView, StateStore
+from watcher.core.sweep import Sweep
+from watcher.core.watchlist import Watchlist
+from watcher.polling.asker import Answer, Asker, Questions, Single
 from watcher.polling.health import SourceHealth
+from watcher.polling.intake import Intake, Watched
+from watcher.polling.ledger import Ledger
+from watcher.polling.outage import OutageWatch
+from watcher.polling.outbox import Outbox
+from watcher.polling.trouble import Trouble
 
-_REASON_TIMEOUT_S = 3.0  # the reason is worth a moment's delay of the alert, and no more
 _TOGETHER_S = 1.0  # instances due within this time of each other are asked in one cycle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """What is watched of one source and how: instance ids with their labels."""
-
-    source: str
-    instances: Mapping[str, Mapping[str, str]]
-    policy: PollPolicy = field(default_factory=PollPolicy)
-    rules: AlertRules = field(default_factory=AlertRules)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    instance_id: str
-    observation: Observation | None = None
-    reason: Reason | None = None
-    error: CloudError | None = None
+_CREDENTIAL_LOOK_S = 10.0  # how often, while the credential is refused, to look whether there is a new one
+_IDLE_S = 3600.0
+_CLEARLY = 1.1  # a demand that hovers about the budget, or grows a little, is told once
 
 
 class SourcePoller:
@@ -70,185 +46,237 @@ class SourcePoller:
         rng: random.Random,
         observer: Observer,
     ) -> None:
-        self._watched = watched
+        policy, source = watched.policy, watched.source
+        self.source = source
+        self._policy = policy
         self._api = api
         self._store = store
-        self._receivers_for = receivers_for
         self._clock = clock
         self._rng = rng
         self._observer = observer
-        policy = watched.policy
-        self._health = SourceHealth(
-            backoff=policy.backoff, rng=rng, suspects_needed=min(policy.concurrency, max(1, len(watched.instances)))
+        self._watchlist = Watchlist(watched.instances, watched.discover)
+        self._ledger = Ledger()
+        self._schedule = Schedule(policy, discovers=self._watchlist.discovers)
+        self._budget = Budget(requests=policy.budget_requests, period_s=policy.budget_period_s)
+        self._health = SourceHealth(backoff=policy.backoff, rng=rng, concurrency=policy.concurrency)
+        self._outage = OutageWatch(source=source, rules=watched.rules, health=self._health, clock=clock)
+        self._outbox = Outbox(
+            source=source, store=store, backoff=policy.backoff, clock=clock, rng=rng, observer=observer
         )
-        self._schedule = Schedule()
-        self._states: dict[str, InstanceState] = {}
-        self._last_seen: dict[str, datetime] = {}
-        self._failures: dict[str, int] = {}
-        self._uncommitted: list[Change] = []
-        self._store_failures = 0
-
-    @property
-    def source(self) -> str:
-        """The source's name."""
-        return self._watched.source
+        self._intake = Intake(
+            watched=watched,
+            watchlist=self._watchlist,
+            ledger=self._ledger,
+            schedule=self._schedule,
+            outbox=self._outbox,
+            receivers_for=receivers_for,
+            clock=clock,
+        )
+        self._trouble = Trouble(
+            source=source,
+            policy=policy,
+            watchlist=self._watchlist,
+            schedule=self._schedule,
+            budget=self._budget,
+            health=self._health,
+            clock=clock,
+            rng=rng,
+            observer=observer,
+        )
+        self._sweep: Sweep | None = None
+        self._sweeps = 0
+        self._swept = False
+        self._factor = 1.0
+        self._ends_s = 0.0
+        self._told_per_s = 0.0
 
     @property
     def tried(self) -> bool:
         """Whether the source has been asked at least once."""
         return self._health.tried
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything that is watched has been asked for at least once."""
+        return self.tried and not self._intake.untried and (self._swept or not self._watchlist.discovers)
+
     def states(self) -> Iterable[InstanceState]:
-        """The present state of every instance seen so far."""
-        return self._states.values()
+        """The present state of every watched instance seen so far."""
+        watched = self._watchlist.ids
+        return [state for key, state in self._ledger.states.items() if key in watched]
+
+    def view(self) -> SourceView:
+        """How the source is."""
+        stale = self._trouble.failing
+        if not self._health.well:
+            stale = sum(state.presence is Presence.PRESENT and state.status is not None for state in self.states())
+        return SourceView(alerts=self._outage.alerts, stale=stale)
 
     async def start(self) -> None:
         """Pick up where the last run was; raises StoreError."""
         remembered = await self._store.load(self.source)
-        self._states = {key.id: state for key, state in remembered.items() if key.id in self._watched.instances}
-        self._schedule.spread(self._watched.instances, now_s=self._clock.monotonic())
+        self._outage.remember(remembered.pop(source_key(self.source), None))
+        self._ledger.states = {key.id: state for key, state in remembered.items()}
+        for state in remembered.values():
+            if state.presence is not Presence.DELETED:
+                self._watchlist.remember(state)
+        self._intake.untried |= self._watchlist.ids
+        for instance_id in self._watchlist.ids:
+            self._schedule.set(instance_id, self._clock.monotonic())
 
     async def cycle(self) -> float:
         """Ask what is due and commit what changed; how many seconds to wait before the next cycle."""
         began_s = self._clock.monotonic()
-        plan = self._schedule.plan(now_s=began_s, together_s=_TOGETHER_S)
-        if plan.gets and began_s >= self._health.paused_until_s:
-            await self._ask(plan.gets)
-            took_s = self._clock.monotonic() - began_s
-            now = self._clock.now()
-            self._observer(CycleFinished(self.source, took_s, plan.lag_s, ok=self._health.well, at=now))
-        store_retry_s = await self._flush()
-        return self._wait_s(store_retry_s)
+        if began_s < self._health.paused_until_s and self._health.refused and await self._api.has_new_credential():
+            self._health.end_pause()
+        if began_s >= self._health.paused_until_s:
+            await self._ask_all(began_s)
+        news = self._outage.look()
+        if news is not None:
+            self._intake.add(*news)
+        return self._wait_s(await self._outbox.flush())
+
+    async def _ask_all(self, began_s: float) -> None:
+        self._factor = self._rng.uniform(1 - self._policy.jitter, 1 + self._policy.jitter)
+        self._ends_s = began_s + self._policy.interval_s / 3  # what is left then is asked next, beside what is due then
+        self._intake.begin_cycle(factor=self._factor)
+        self._trouble.begin_cycle()
+        self._fit_the_budget(began_s)
+        probing = not self._health.well
+        plan = await self._ask()
+        if probing and self._health.well:
+            await self._ask()
+        self._trouble.end_cycle()
+        if plan is None:
+            return
+        now_s = self._clock.monotonic()
+        self._observer(
+            CycleFinished(
+                self.source,
+                now_s - began_s,
+                plan.lag_s,
+                ok=self._health.well,
+                at=self._clock.now(),
+                pace=self._budget.pace(now_s),
+                stretch=self._schedule.stretch,
+            )
+        )
 
     def _wait_s(self, store_retry_s: float | None) -> float:
-        next_due_s = self._schedule.next_due_s()
         now_s = self._clock.monotonic()
-        wait_s = 3600.0 if next_due_s is None else max(next_due_s, self._health.paused_until_s) - now_s
-        return max(0.0, wait_s if store_retry_s is None else min(wait_s, store_retry_s))
+        due_s = now_s if self._sweep is not None else self._schedule.next_due_s()
+        ask_s = max(now_s + _IDLE_S if due_s is None else due_s, self._health.paused_until_s)
+        moments = [max(ask_s, self._budget.free_s(now_s))]
+        if self._health.refused:
+            moments.append(now_s + _CREDENTIAL_LOOK_S)
+        if self._outage.due_s is not None:
+            moments.append(self._outage.due_s)
+        if store_retry_s is not None:
+            moments.append(now_s + store_retry_s)
+        return max(0.0, min(moments) - now_s)
 
-    async def _ask(self, instance_ids: tuple[str, ...]) -> None:
-        waiting = deque(instance_ids)
-        if not self._health.well:
-            await self._take([await self._ask_one(waiting.popleft())])
-            if not self._health.well:
-                return
-        answers: asyncio.Queue[_Answer | None] = asyncio.Queue()
+    def _fit_the_budget(self, now_s: float) -> None:
+        """Stretch all intervals alike when the budget cannot meet them, and say so once."""
+        demand = self._schedule.demand()
+        if demand is None:
+            return
+        need_per_s, budget_per_s = demand.requests_per_s, self._budget.per_s(now_s)
+        self._schedule.stretch = max(1.0, need_per_s / budget_per_s)
+        if not self.settled:
+            return  # who is changing and who is at rest is not yet known
+        if need_per_s > max(budget_per_s, self._told_per_s * _CLEARLY):
+            self._told_per_s = need_per_s
+            figures = demand.told(self._policy, budget_per_s=budget_per_s)
+            self._observer(BudgetShort(self.source, figures, self._schedule.stretch))
+        elif self._told_per_s and need_per_s * _CLEARLY < budget_per_s:
+            self._told_per_s = 0.0
+            self._observer(BudgetMet(self.source))
 
-        async def work() -> None:
-            while waiting and self._clock.monotonic() >= self._health.paused_until_s:
-                answers.put_nowait(await self._ask_one(waiting.popleft()))
+    async def _ask(self) -> Plan | None:
+        """Ask what is due, as much as the budget has; None when there was nothing to ask."""
+        now_s = self._clock.monotonic()
+        most = self._budget.available(now_s)
+        if not most:
+            return None
+        plan = self._schedule.plan(now_s=now_s, together_s=_TOGETHER_S)
+        if plan.sweep:
+            self._sweeps += 1
+            self._sweep = Sweep(number=self._sweeps, began_s=now_s)
+            self._schedule.sweep_begins(now_s=now_s, budget_per_s=self._budget.per_s(now_s))
+        if not plan and self._sweep is None:
+            return None
+        gets = plan.gets
+        if not gets and self._trouble.wants_single_probe:
+            gets = (next(iter(self._watchlist.ids)),)
+        asker = Asker(
+            Questions(
+                gets=gets,
+                sweep=self._sweep,
+                go_on=self._wants_the_rest,
+                most=most if self._health.well else 1,
+                at_once=self._policy.concurrency,
+            ),
+            source=self.source,
+            api=self._api,
+            clock=self._clock,
+            budget=self._budget,
+            enterprise_project_id=self._watchlist.enterprise_project_id,
+            state_of=self._ledger.states.get,
+            is_watched=self._awaits_news_by_list,
+            is_paused=self._is_paused,
+        )
+        await asker.run(self._take)
+        self._look_at_sweep()
+        return plan
 
-        async def work_together() -> None:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self._watched.policy.concurrency, len(waiting))):
-                    workers.create_task(work())
-            answers.put_nowait(None)
+    def _awaits_news_by_list(self, instance: Instance) -> bool:
+        return self._policy.mode is not Mode.GET and self._watchlist.consider(instance)
 
-        async with asyncio.TaskGroup() as both:
-            both.create_task(work_together())
-            await self._take_all(answers)
+    def _is_paused(self) -> bool:
+        now_s = self._clock.monotonic()
+        return now_s < self._health.paused_until_s or now_s >= self._ends_s
 
-    async def _take_all(self, answers: asyncio.Queue[_Answer | None]) -> None:
-        """Take answers as they come: those that arrive during one commit share the next."""
-        more = True
-        while more:
-            batch = [await answers.get()]
-            while not answers.empty():
-                batch.append(answers.get_nowait())
-            more = None not in batch
-            await self._take([answer for answer in batch if answer is not None])
+    def _wants_the_rest(self, page: InstancePage) -> bool:
+        if self._schedule.sweep_counted(pages_for(page.count), now_s=self._clock.monotonic()):
+            return True
+        self._sweep = None
+        return False
 
-    async def _ask_one(self, instance_id: str) -> _Answer:
-        key = InstanceKey(self.source, instance_id)
-        try:
-            instance: Instance | None = await self._api.show(instance_id)
-        except CloudNotFoundError:
-            instance = None
-        except CloudError as error:
-            return _Answer(instance_id=instance_id, error=error)
-        observation = Observation(key=key, observed_at=self._clock.now(), instance=instance)
-        state = self._states.get(instance_id)
-        reason = None
-        if instance is not None and begins_error(state, observation):
-            reason = await self._why(state, instance)
-        return _Answer(instance_id=instance_id, observation=observation, reason=reason)
+    def _look_at_sweep(self) -> None:
+        """See whether the list has been read to its end, or came to nothing."""
+        sweep, now_s = self._sweep, self._clock.monotonic()
+        if sweep is None or not (sweep.complete or not self._health.well):
+            return
+        self._sweep = None
+        if not self._health.well or not sweep.begun:
+            self._schedule.sweep_failed(again_s=now_s)
+            return
+        self._swept = True
+        self._ledger.cut(sweep.end)
+        if self._policy.mode is not Mode.GET:
+            for instance_id in self._ledger.unseen(self._watchlist.ids, sweep=sweep.number):
+                self._schedule.unlisted(instance_id, now_s=now_s)
+        self._schedule.sweep_ended(pages=sweep.pages, began_s=sweep.began_s, factor=self._factor)
 
-    async def _why(self, state: InstanceState | None, instance: Instance) -> Reason | None:
-        try:
-            async with asyncio.timeout(_REASON_TIMEOUT_S):
-                steps = await self._api.sub_jobs(job_type_for(state))
-        except (CloudError, TimeoutError):
-            return None  # the alert matters more than its reason
-        return find_reason(steps, state=state, instance=instance, now=self._clock.now())
-
-    async def _take(self, batch: list[_Answer]) -> None:
-        observed = 0
-        for answer in batch:
-            if answer.error is not None:
-                self._note_failure(answer.instance_id, answer.error)
-            elif answer.observation is not None:
-                observed += 1
-                self._note_observation(answer.instance_id, answer.observation, answer.reason)
+    async def _take(self, batch: list[Answer]) -> None:
+        observed = sum(map(self._take_one, batch))
         if observed:
             self._observer(Observed(self.source, observed))
-        await self._flush()
+        await self._outbox.flush_news()
 
-    def _note_observation(self, instance_id: str, observation: Observation, reason: Reason | None) -> None:
-        if self._health.answered(now_s=self._clock.monotonic()):
-            self._observer(SourceRecovered(self.source))
-        self._failures.pop(instance_id, None)
-        state = self._states.get(instance_id)
-        if state is None or not is_unchanged(state, observation):
-            state = self._note_change(instance_id, state, observation, reason)
-        self._last_seen[instance_id] = observation.observed_at
-        soon = state.absences > 0  # one "no such instance" is to be confirmed without waiting for the slow interval
-        policy = self._watched.policy
-        interval_s = policy.interval_s if soon else policy.interval_for(state.status, rng=self._rng)
-        self._schedule.set(instance_id, self._clock.monotonic() + interval_s)
-
-    def _note_change(
-        self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None
-    ) -> InstanceState:
-        context = Context(
-            rules=self._watched.rules,
-            labels=self._watched.instances[instance_id],
-            previous_observed_at=self._last_seen.get(instance_id, state.observed_at if state is not None else None),
-            reason=reason,
-        )
-        after, events = detect(state, observation, context)
-        self._states[instance_id] = after
-        if events or (state is not None and after.record != state.record):
-            told = tuple((event, self._receivers_for(event)) for event in events)
-            self._uncommitted.append(Change(state=after, events=told))
-        return after
-
-    def _note_failure(self, instance_id: str, error: CloudError) -> None:
-        now_s = self._clock.monotonic()
-        failures = self._failures[instance_id] = self._failures.get(instance_id, 0) + 1
-        backoff = self._watched.policy.backoff
-        delay_s = backoff.delay_s(failures, rng=self._rng, retry_after_s=error.retry_after_s)
-        self._schedule.set(instance_id, now_s + delay_s)
-        if not self._health.failed(instance_id, error):
-            key = InstanceKey(self.source, instance_id)
-            self._observer(InstanceFailed(key, error, first=failures == 1))
-        elif now_s >= self._health.paused_until_s:  # those under way when the pause began add nothing to it
-            wait_s, first = self._health.pause(error, now_s=now_s)
-            self._observer(SourceFailed(self.source, error, retry_in_s=wait_s, first=first))
-
-    async def _flush(self) -> float | None:
-        """Commit what is not yet committed; None when done, else in how many seconds to try again."""
-        if not self._uncommitted:
-            return None
-        batch = tuple(self._uncommitted)
-        try:
-            await self._store.commit(batch, now=self._clock.now())
-        except StoreError as error:
-            self._store_failures += 1
-            self._observer(StoreFailed(self.source, error, first=self._store_failures == 1))
-            return self._watched.policy.backoff.delay_s(self._store_failures, rng=self._rng)
-        del self._uncommitted[: len(batch)]
-        if self._store_failures:
-            self._store_failures = 0
-            self._observer(StoreRecovered(self.source))
-        self._observer(Committed([event for change in batch for event, _ in change.events]))
-        return None
+    def _take_one(self, answer: Answer) -> int:
+        if isinstance(answer, Single):
+            if answer.observation is not None:
+                self._trouble.answered(answer.instance_id)
+                return self._intake.take_single(answer, answer.observation)
+            if answer.error is not None:
+                self._intake.untried.discard(answer.instance_id)
+                self._trouble.instance_failed(answer.instance_id, answer.error)
+        elif answer.page is not None:
+            self._trouble.answered()
+            return self._intake.take_page(answer, answer.page, sweep=self._sweeps)
+        elif answer.error is not None:
+            pages = pages_for(self._sweep.end) if self._sweep is not None and self._sweep.begun else 0
+            if self._trouble.page_failed(answer.offset, answer.error, pages=pages):
+                self._sweep = None
+        return 0

@@ -17,6 +17,8 @@ from watcher.core.clock import Clock
 
 _OVERDUE_S = 2.0
 _LOOK_S = 5.0
+_APART_S = 0.1  # between the first cycles of two sources
+_ALL_STARTED_S = 5.0
 
 Cycle = Callable[[], Awaitable[float]]
 """Runs one cycle and returns in how many seconds the next is due."""
@@ -35,7 +37,7 @@ class PollScheduler:
         self._broken: asyncio.Future[None] | None = None
 
     def add(self, source: str, cycle: Cycle) -> None:
-        """Have a source's cycles run, the first one at once after the start."""
+        """Have a source's cycles run. Sources start one after the other, so that they do not all ask at once."""
         self._cycles[source] = cycle
 
     async def run(self) -> None:
@@ -44,8 +46,9 @@ class PollScheduler:
             return
         self._broken = asyncio.get_running_loop().create_future()
         self._scheduler.start()
-        for source in self._cycles:
-            self._plan(source, 0.0)
+        apart_s = min(_APART_S, _ALL_STARTED_S / max(1, len(self._cycles)))
+        for place, source in enumerate(self._cycles):
+            self._plan(source, place * apart_s)
         try:
             while not self._broken.done():
                 watch = asyncio.ensure_future(self._clock.sleep(_LOOK_S))

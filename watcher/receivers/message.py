@@ -16,7 +16,14 @@ _EMOJI = {
     Status.ERROR: "🔴",
     Status.DELETING: "🗑️",
 }
+_SOURCE_EMOJI = {EventKind.UNREACHABLE: "🔴", EventKind.RECOVERED: "🟢"}
 _NO_EMOJI = "⚪"
+_WORDS = {
+    EventKind.DELETED: "is deleted",
+    EventKind.MISSING: "is missing: the cloud does not know it, and no deletion was seen",
+    EventKind.UNREACHABLE: "cannot be reached",
+    EventKind.RECOVERED: "is back",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +40,10 @@ class Message:
 def describe(notification: Notification, *, external_url: str | None = None) -> Message:
     """The message that tells the event: what, from → to, how long, why."""
     event = notification.event
-    name = event.instance_name or event.instance_id
+    name = event.instance_name or event.instance_id or f"source {event.source}"
     title = f"[TEST] {_title(event, name)}" if notification.test else _title(event, name)
     return Message(
-        emoji=_EMOJI.get(_word(event.to_status), _NO_EMOJI),
+        emoji=_EMOJI.get(_word(event.to_status), _SOURCE_EMOJI.get(event.kind, _NO_EMOJI)),
         title=title,
         summary=_summary(event),
         fields=tuple(_fields(event)),
@@ -49,23 +56,24 @@ def _word(status: str | None) -> Status:
 
 
 def _title(event: Event, name: str) -> str:
+    words = _WORDS.get(event.kind, f"is {event.to_status}")
     if event.kind is EventKind.DISCOVERED:
-        return f"{name} is in {event.to_status}"
-    if event.kind is EventKind.DELETED:
-        return f"{name} is deleted"
-    if event.kind is EventKind.MISSING:
-        return f"{name} is missing: the cloud does not know it, and no deletion was seen"
-    if event.kind is EventKind.RECOVERED:
-        return f"{name} is back"
-    if event.kind is EventKind.TRANSITION and event.from_status == event.to_status:
-        return f"{name} was built again"
-    return f"{name} is {event.to_status}"
+        words = f"is in {event.to_status}"
+    elif event.kind is EventKind.RECOVERED and not event.instance_id:
+        words = "answers again"
+    elif event.kind is EventKind.TRANSITION and event.from_status == event.to_status:
+        words = "was built again"
+    return f"{name} {words}"
 
 
 def _summary(event: Event) -> str:
     parts = [_steps(event)]
-    if event.duration_s is not None and event.from_status is not None and event.to_status is not None:
-        parts = [f"{parts[0]} after {format_length(event.duration_s)}"]
+    if event.duration_s is not None:
+        length = format_length(event.duration_s)
+        if not event.instance_id:
+            parts = [f"no answer for {length}" if event.kind is EventKind.UNREACHABLE else f"after {length}"]
+        elif event.from_status is not None and event.to_status is not None:
+            parts = [f"{parts[0]} after {length}"]
     parts += [f"alert {alert.name} {_began_or_ended(alert.status)}" for alert in event.alerts]
     return ", ".join(part for part in parts if part)
 
@@ -82,7 +90,9 @@ def _began_or_ended(status: AlertStatus) -> str:
 
 
 def _fields(event: Event) -> list[tuple[str, str]]:
-    fields = [("Severity", event.severity.value), ("Source", event.source), ("Instance", event.instance_id)]
+    fields = [("Severity", event.severity.value), ("Source", event.source)]
+    if event.instance_id:
+        fields.append(("Instance", event.instance_id))
     if event.reason is not None:
         label = "Reason" if event.reason.exact else "Likely reason"
         fields.append((label, f"{event.reason.code} {event.reason.message}".strip()))

@@ -14,27 +14,20 @@ _NO_ALERT = "no such alert is raised"
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """A key, `[]` for any index, and what happens instead. With `only` or `but`: for (all but) these values."""
+    """A key, `[]` for any index, and what happens instead. With `only`: for these values alone."""
 
     key: str
     instead: str
     only: frozenset[str] | None = None
-    but: frozenset[str] = frozenset()
 
     def holds_for(self, value: str | None) -> bool:
         """Whether the key with this value (None: no scalar) does nothing yet."""
-        return value not in self.but and (self.only is None or value in self.only)
+        return self.only is None or value in self.only
 
 
 NOT_YET = (
-    NotYet("sources[].discover", "only 'instances' are watched"),
-    NotYet("sources[].poll.mode", "get is used", but=frozenset({"auto", "get"})),
-    NotYet("sources[].poll.rate_limit", "requests are held back by 'concurrency' alone"),
-    NotYet("poll.mode", "get is used", but=frozenset({"auto", "get"})),
-    NotYet("poll.rate_limit", "requests are held back by 'concurrency' alone"),
     NotYet("alerts.build_failed", _NO_ALERT),
     NotYet("alerts.stuck", _NO_ALERT),
-    NotYet("alerts.unreachable", _NO_ALERT),
     NotYet("alerts.flapping", _NO_ALERT),
     NotYet("alerts.repeat_interval", "nobody is reminded"),
     NotYet("receivers[].type", _DEAD_LETTERS, only=frozenset({"pagerduty", "alertmanager", "apprise"})),

@@ -11,7 +11,6 @@ from watcher.cloud.client import CloudClient
 from watcher.cloud.settings import ConnectionSettings
 from watcher.core.clock import SystemClock
 from watcher.core.errors import CloudAuthError, CloudNotFoundError
-from watcher.core.ports import CloudApi
 from watcher.simulator.simulator import Simulator
 
 Auth = Callable[[Simulator], dict[str, Any]]
@@ -51,7 +50,7 @@ def client_of(sim: Simulator, auth: dict[str, Any], seen: list[tuple[str, str]] 
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_every_operation(sim: Simulator, method: str) -> None:
-    client: CloudApi = client_of(sim, METHODS[method](sim))
+    client = client_of(sim, METHODS[method](sim))
     listed = await client.list_all()
     assert len(listed) == 5
     assert await client.show(listed[0].id) == listed[0]

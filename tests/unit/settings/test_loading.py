@@ -262,12 +262,12 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 
 def test_load_or_raise_raises_all_errors_and_only_errors(tmp_path: Path) -> None:
     path = tmp_path / "watcher.yaml"
-    path.write_text(SOURCE + "log: {level: loud, colour: red}\npoll: {mode: list}\n", encoding="utf-8")
+    path.write_text(SOURCE + "log: {level: loud, colour: red}\ncluster: {lease_ttl: 1s}\n", encoding="utf-8")
     with pytest.raises(InvalidConfiguration) as error:
         load_or_raise(path, {})
     assert [finding.path for finding in error.value.findings] == ["log.level", "log.colour"]
     assert str(error.value).splitlines() == [str(finding) for finding in error.value.findings]
-    path.write_text(SOURCE + "poll: {mode: list}\n", encoding="utf-8")
+    path.write_text(SOURCE + "cluster: {lease_ttl: 1s}\n", encoding="utf-8")
     settings, findings = load_or_raise(path, {})
-    assert settings.poll.mode == "list"
+    assert settings.cluster.lease_ttl == timedelta(seconds=1)
     assert [finding.level for finding in findings] == ["notice"]

@@ -90,9 +90,9 @@ def test_a_good_file_has_no_findings() -> None:
 
 
 def test_warnings_and_notices_say_what_they_are() -> None:
-    assert [str(finding) for finding in findings(GOOD + "poll: {mode: list, interval: 2m}")] == [
-        "f:8:8: poll.mode: notice: accepted, but does nothing yet in this version (get is used)",
-        f"f:8:30: poll.interval: warning: {UPSIDE_DOWN}",
+    assert [str(finding) for finding in findings(GOOD + "cluster: {}\npoll: {interval: 2m}")] == [
+        "f:8:1: cluster: notice: accepted, but does nothing yet in this version (there is one replica)",
+        f"f:9:18: poll.interval: warning: {UPSIDE_DOWN}",
     ]
 
 
@@ -206,8 +206,7 @@ def test_a_source_watches_something() -> None:
         text = GOOD.replace('    instances: ["1"]\n', instances)
         (finding,) = findings(text)
         assert "'discover'" in finding.message
-    (notice,) = findings(GOOD.replace('instances: ["1"]', "discover: [{}]"))
-    assert notice.level == "notice"
+    assert not findings(GOOD.replace('instances: ["1"]', "discover: [{}]"))
 
 
 def test_a_source_is_checked_with_what_it_takes_over() -> None:

@@ -6,11 +6,11 @@ from tests.unit.settings.schema_keys import keys
 from watcher.settings import json_schema, load_text
 from watcher.settings.not_yet import NOT_YET
 
-GOOD = "sources: [{name: a, region: cn-north-4, instances: ['1'], poll: {%s}}]\n"
+GOOD = "sources: [{name: a, region: cn-north-4, instances: ['1'], discover: [{}], poll: {mode: list}}]\n"
 
 
-def notices(text: str, poll: str = "") -> list[str]:
-    result = load_text(GOOD % poll + text, {}, file="f")
+def notices(text: str) -> list[str]:
+    result = load_text(GOOD + text, {}, file="f")
     assert result.settings is not None, result.findings
     assert {finding.level for finding in result.findings} <= {"notice"}
     return [finding.path for finding in result.findings]
@@ -19,13 +19,11 @@ def notices(text: str, poll: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("text", "paths"),
     [
-        ("poll: {mode: auto}", []),
-        ("poll: {mode: get}", []),
-        ("poll: {mode: list, rate_limit: 1/1s}", ["poll.mode", "poll.rate_limit"]),
-        ("alerts: {error: {severity: info}, missing: {severity: info}}", []),
+        ("poll: {mode: list, rate_limit: 1/1s}", []),
+        ("alerts: {error: {severity: info}, missing: {severity: info}, unreachable: {after: 1m}}", []),
         (
-            "alerts: {build_failed: {}, stuck: {}, unreachable: {}, flapping: {}, repeat_interval: 0}",
-            [f"alerts.{key}" for key in ("build_failed", "stuck", "unreachable", "flapping", "repeat_interval")],
+            "alerts: {build_failed: {}, stuck: {}, flapping: {}, repeat_interval: 0}",
+            [f"alerts.{key}" for key in ("build_failed", "stuck", "flapping", "repeat_interval")],
         ),
         ("alerts: {stuck: }", []),
         ("receivers: [{name: x, type: console, min_severity: info, max_age: 1h, timeout: 1s}]", []),
@@ -52,10 +50,6 @@ def notices(text: str, poll: str = "") -> list[str]:
 )
 def test_what_does_nothing_yet_is_told_where_it_is_given(text: str, paths: list[str]) -> None:
     assert notices(text) == paths
-
-
-def test_a_source_is_told_too() -> None:
-    assert notices("", poll="mode: list, rate_limit: 1/1s") == ["sources[0].poll.mode", "sources[0].poll.rate_limit"]
 
 
 def test_every_line_of_the_table_names_a_key_there_is() -> None:

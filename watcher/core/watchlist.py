@@ -1,0 +1,99 @@
+"""Which instances of a source are watched, and the labels their events carry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+
+from watcher.core.model import Instance, InstanceState
+
+_DEFAULT_PROJECT = "0"
+
+_Match = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoverRule:
+    """Instances to watch because the list shows them; None is "any". `name` is a glob as in a shell."""
+
+    name: str | None = None
+    enterprise_project_id: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Watchlist:
+    """The configured instances, and those the list showed that a rule means.
+
+    An instance that is both is one, with the labels of both; what is configured for it by name wins. An instance that
+    was discovered stays watched until it is gone, also when it is renamed.
+    """
+
+    def __init__(self, configured: Mapping[str, Mapping[str, str]], rules: Sequence[DiscoverRule] = ()) -> None:
+        self._configured = configured
+        self._rules = [(re.compile(translate(rule.name)).match if rule.name else None, rule) for rule in rules]
+        self._ids = set(configured)
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of all that is watched."""
+        return self._ids
+
+    @property
+    def discovers(self) -> bool:
+        """Whether the list is to be read for instances not yet known."""
+        return bool(self._rules)
+
+    @property
+    def enterprise_project_id(self) -> str | None:
+        """The one enterprise project that every rule names: the list need not show others. None: show all."""
+        named = {rule.enterprise_project_id for _, rule in self._rules}
+        return named.pop() if len(named) == 1 else None
+
+    def is_configured(self, instance_id: str) -> bool:
+        """Whether the operator named it."""
+        return instance_id in self._configured
+
+    def consider(self, instance: Instance) -> bool:
+        """Watch an instance that the list shows, if a rule means it; whether it is watched."""
+        if instance.id in self._ids:
+            return True
+        if any(self._means(match, rule, instance.name, instance.record) for match, rule in self._rules):
+            self._ids.add(instance.id)
+            return True
+        return False
+
+    def remember(self, state: InstanceState) -> bool:
+        """Watch an instance that an earlier run discovered, if a rule still means it; whether it is watched."""
+        key = state.key.id
+        if key not in self._ids and any(
+            self._means(match, rule, state.name, state.record) for match, rule in self._rules
+        ):
+            self._ids.add(key)
+        return key in self._ids
+
+    def drop(self, instance_id: str) -> None:
+        """Watch an instance no more: it is gone."""
+        self._ids.discard(instance_id)
+
+    def labels(self, instance_id: str, *, name: str, record: str) -> dict[str, str]:
+        """The labels of every rule that means the instance, and over them its own."""
+        labels: dict[str, str] = {}
+        for match, rule in self._rules:
+            if self._means(match, rule, name, record):
+                labels |= rule.labels
+        return {**labels, **self._configured.get(instance_id, {})}
+
+    def _means(self, match: _Match | None, rule: DiscoverRule, name: str, record: str) -> bool:
+        if match is not None and match(name) is None:
+            return False
+        return rule.enterprise_project_id is None or rule.enterprise_project_id == self._project_of(record)
+
+    def _project_of(self, record: str) -> str:
+        """The instance's enterprise project; where its record does not say, the one the list was asked for."""
+        found = json.loads(record).get("enterprise_project_id")
+        if found is None:
+            return self.enterprise_project_id or _DEFAULT_PROJECT
+        return str(found) or _DEFAULT_PROJECT

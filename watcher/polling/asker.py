@@ -1,0 +1,208 @@
+"""Asking: many questions under way at once, answers taken as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from watcher.core.budget import Budget
+from watcher.core.clock import Clock
+from watcher.core.detector import begins_error
+from watcher.core.errors import CloudError, CloudNotFoundError
+from watcher.core.model import Instance, InstanceKey, InstanceState, Observation, Reason, Status, SubJob
+from watcher.core.ports import CloudApi, InstancePage
+from watcher.core.reasons import find_reason, job_type_for
+from watcher.core.sweep import Sweep
+
+_REASON_TIMEOUT_S = 3.0  # the reason is worth a moment's delay of the alert, and no more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Single:
+    """What was said of one instance, asked at `asked_s` (monotonic): an observation or an error.
+
+    `listed`: it is from a page taken before, held back until the reason was known.
+    """
+
+    instance_id: str
+    asked_s: float
+    observation: Observation | None = None
+    reason: Reason | None = None
+    error: CloudError | None = None
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paged:
+    """One page of the list, or why it did not come. What it says of those `held` comes later, each by itself."""
+
+    offset: int
+    asked_s: float
+    page: InstancePage | None = None
+    held: frozenset[str] = frozenset()
+    error: CloudError | None = None
+
+
+Answer = Single | Paged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What one cycle asks: single instances first, then pages of the sweep; at most `most`, `at_once` under way.
+
+    `go_on` is asked, when the first page has come, whether the rest of the list is wanted.
+    """
+
+    gets: Sequence[str]
+    sweep: Sweep | None
+    go_on: Callable[[InstancePage], bool]
+    most: int
+    at_once: int
+
+
+class Asker:
+    """Puts one cycle's questions to the cloud. Every request is spent from the source's budget."""
+
+    def __init__(
+        self,
+        questions: Questions,
+        *,
+        source: str,
+        api: CloudApi,
+        clock: Clock,
+        budget: Budget,
+        enterprise_project_id: str | None,
+        state_of: Callable[[str], InstanceState | None],
+        is_watched: Callable[[Instance], bool],
+        is_paused: Callable[[], bool],
+    ) -> None:
+        self._source = source
+        self._api = api
+        self._clock = clock
+        self._budget = budget
+        self._enterprise_project_id = enterprise_project_id
+        self._state_of = state_of
+        self._is_watched = is_watched
+        self._is_paused = is_paused
+        self._gets = deque(questions.gets)
+        self._sweep = questions.sweep
+        self._go_on = questions.go_on
+        self._left = questions.most
+        self._at_once = questions.at_once
+        self._workers = 0
+        self._steps: dict[str, asyncio.Task[list[SubJob]]] = {}
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
+
+    async def run(self, take: Callable[[list[Answer]], Awaitable[None]]) -> None:
+        """Ask until nothing is left; `take` gets answers as they come: those that arrive during one share the next."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._work_together())
+                more = True
+                while more:
+                    batch = [await self._answers.get()]
+                    while not self._answers.empty():
+                        batch.append(self._answers.get_nowait())
+                    more = None not in batch
+                    await take([answer for answer in batch if answer is not None])
+        finally:
+            for asked in self._steps.values():
+                asked.cancel()
+
+    async def _work_together(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as workers:
+                self._employ(workers)
+        finally:
+            self._answers.put_nowait(None)
+
+    def _employ(self, workers: asyncio.TaskGroup) -> None:
+        """Have as many workers as there is work for: the first page of a list makes more of it."""
+        while self._workers < self._at_once and (question := self._next()) is not None:
+            self._workers += 1
+            workers.create_task(self._work(question, workers))
+
+    async def _work(self, question: str | int | None, workers: asyncio.TaskGroup) -> None:
+        while question is not None:
+            if isinstance(question, str):
+                self._answers.put_nowait(await self._ask_one(question))
+            elif self._sweep is not None:
+                await self._ask_page(self._sweep, question)
+                self._employ(workers)
+            question = self._next()
+        self._workers -= 1
+
+    def _next(self) -> str | int | None:
+        """The next question: an instance's id, or a page's offset."""
+        if not self._left or self._is_paused():
+            return None
+        question = self._gets.popleft() if self._gets else self._sweep.take() if self._sweep is not None else None
+        if question is not None:
+            self._left -= 1
+            self._budget.spend(self._clock.monotonic())
+        return question
+
+    async def _ask_one(self, instance_id: str) -> Single:
+        asked_s = self._clock.monotonic()
+        try:
+            instance: Instance | None = await self._api.show(instance_id)
+        except CloudNotFoundError:
+            instance = None
+        except CloudError as error:
+            return Single(instance_id=instance_id, asked_s=asked_s, error=error)
+        return await self._answer(instance_id, instance, asked_s=asked_s)
+
+    async def _answer(
+        self, instance_id: str, instance: Instance | None, *, asked_s: float, listed: bool = False
+    ) -> Single:
+        key = InstanceKey(self._source, instance_id)
+        observation = Observation(key=key, observed_at=self._clock.now(), instance=instance)
+        state = self._state_of(instance_id)
+        reason = None
+        if instance is not None and begins_error(state, observation):
+            reason = await self._why(state, instance)
+        return Single(instance_id=instance_id, asked_s=asked_s, observation=observation, reason=reason, listed=listed)
+
+    async def _ask_page(self, sweep: Sweep, offset: int) -> None:
+        asked_s = self._clock.monotonic()
+        try:
+            page = await self._api.list_page(offset=offset, enterprise_project_id=self._enterprise_project_id)
+        except CloudError as error:
+            sweep.failed(offset)
+            self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, error=error))
+            return
+        first = not sweep.begun
+        size = len(page.items) + len(page.malformed)
+        sweep.answered(offset, count=page.count, size=size, first_id=page.items[0].id if page.items else None)
+        if first and not self._go_on(page):
+            self._sweep = None
+        failing = [instance for instance in page.items if self._begins_error(instance)]
+        held = frozenset(instance.id for instance in failing)
+        self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, page=page, held=held))
+        for instance in failing:
+            self._answers.put_nowait(await self._answer(instance.id, instance, asked_s=asked_s, listed=True))
+
+    def _begins_error(self, instance: Instance) -> bool:
+        if instance.status != Status.ERROR:
+            return False
+        state = self._state_of(instance.id)
+        return (state is None or state.status != Status.ERROR) and self._is_watched(instance)
+
+    async def _why(self, state: InstanceState | None, instance: Instance) -> Reason | None:
+        """Why it failed. One look at the cloud's newest steps serves all failures of the cycle."""
+        job_type = job_type_for(state)
+        asked = self._steps.get(job_type)
+        if asked is None:
+            self._budget.spend(self._clock.monotonic())
+            asked = self._steps[job_type] = asyncio.create_task(self._ask_steps(job_type))
+        steps = await asyncio.shield(asked)
+        return find_reason(steps, state=state, instance=instance, now=self._clock.now())
+
+    async def _ask_steps(self, job_type: str) -> list[SubJob]:
+        try:
+            async with asyncio.timeout(_REASON_TIMEOUT_S):
+                return await self._api.sub_jobs(job_type)
+        except (CloudError, TimeoutError):
+            return []  # the alert matters more than its reason

@@ -1,0 +1,159 @@
+"""Taking what was answered: observation → detection → what is to be committed, and when the instance is due again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from watcher.core.alerts import AlertRules
+from watcher.core.clock import Clock
+from watcher.core.detector import Context, detect, is_unchanged
+from watcher.core.model import Event, InstanceKey, InstanceState, Observation, Presence, Reason
+from watcher.core.planner import Mode, PollPolicy, Schedule
+from watcher.core.ports import Change, InstancePage
+from watcher.core.watchlist import DiscoverRule, Watchlist
+from watcher.polling.asker import Paged, Single
+from watcher.polling.ledger import Ledger, Listed
+from watcher.polling.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is watched of one source and how: instance ids with their labels, and what to discover."""
+
+    source: str
+    instances: Mapping[str, Mapping[str, str]]
+    discover: tuple[DiscoverRule, ...] = ()
+    policy: PollPolicy = field(default_factory=PollPolicy)
+    rules: AlertRules = field(default_factory=AlertRules)
+
+
+class Intake:
+    """Takes the good answers of one source's cycles.
+
+    Within a cycle an instance may be asked about twice, by itself and by a page. The first answer that brings news
+    counts; one that was asked for before that news came may be older than it and is not believed against it.
+    """
+
+    def __init__(
+        self,
+        *,
+        watched: Watched,
+        watchlist: Watchlist,
+        ledger: Ledger,
+        schedule: Schedule,
+        outbox: Outbox,
+        receivers_for: Callable[[Event], tuple[str, ...]],
+        clock: Clock,
+    ) -> None:
+        self._source = watched.source
+        self._rules = watched.rules
+        self._only_new = watched.policy.mode is Mode.GET
+        self._watchlist = watchlist
+        self._ledger = ledger
+        self._schedule = schedule
+        self._outbox = outbox
+        self._receivers_for = receivers_for
+        self._clock = clock
+        self._factor = 1.0
+        self._changed_s: dict[str, float] = {}
+        self._held: dict[str, Listed] = {}
+        self.untried: set[str] = set()
+
+    def begin_cycle(self, *, factor: float) -> None:
+        """A new cycle, with its jitter: all that is asked from now on is asked after what was taken before."""
+        self._factor = factor
+        self._changed_s.clear()
+
+    def add(self, state: InstanceState, *events: Event) -> None:
+        """A state to keep, and the events to tell of it."""
+        self._outbox.add(Change(state=state, events=tuple((event, self._receivers_for(event)) for event in events)))
+
+    def take_single(self, answer: Single, observation: Observation) -> int:
+        """What was said of one instance; how many were observed by it."""
+        instance_id = answer.instance_id
+        self._observe(instance_id, observation, asked_s=answer.asked_s, reason=answer.reason)
+        listed = self._held.pop(instance_id, None) if answer.listed else None
+        if listed is not None:
+            self._ledger.shown(instance_id, listed)
+            return 0  # counted with its page
+        self._ledger.alone(instance_id, observation.observed_at)
+        return 1
+
+    def take_page(self, answer: Paged, page: InstancePage, *, sweep: int) -> int:
+        """What a page shows; how many watched instances were observed by it."""
+        if self._only_new:
+            self._meet(page)
+            return 0
+        now = self._clock.now()
+        listed = self._ledger.same_page(answer.offset, page, sweep=sweep)
+        if listed is None:
+            return self._read(answer, page, sweep=sweep, now=now)
+        listed.sweep, listed.seen_at = sweep, now
+        for instance_id in listed.changing:
+            self._seen(self._ledger.states[instance_id], asked_s=answer.asked_s)
+        return listed.watched
+
+    def _meet(self, page: InstancePage) -> None:
+        """Instances are asked for by themselves: the page only tells of those not yet known."""
+        for instance in page.items:
+            if instance.id not in self._watchlist.ids and self._watchlist.consider(instance):
+                self._schedule.set(instance.id, self._clock.monotonic())
+
+    def _read(self, answer: Paged, page: InstancePage, *, sweep: int, now: datetime) -> int:
+        listed = self._ledger.turn(answer.offset, page, sweep=sweep, seen_at=now)
+        ids = []
+        for instance in page.items:
+            if not self._watchlist.consider(instance):
+                continue
+            ids.append(instance.id)
+            self._schedule.listed(instance.id)
+            if instance.id in answer.held:
+                self._held[instance.id] = listed
+                continue
+            observation = Observation(key=InstanceKey(self._source, instance.id), observed_at=now, instance=instance)
+            self._observe(instance.id, observation, asked_s=answer.asked_s)
+            self._ledger.shown(instance.id, listed)
+        self._ledger.settle(listed, ids)
+        return listed.watched
+
+    def _observe(
+        self, instance_id: str, observation: Observation, *, asked_s: float, reason: Reason | None = None
+    ) -> None:
+        self.untried.discard(instance_id)
+        state = self._ledger.states.get(instance_id)
+        if state is None or not is_unchanged(state, observation):
+            if asked_s < self._changed_s.get(instance_id, asked_s):
+                return
+            self._changed_s[instance_id] = self._clock.monotonic()
+            state = self._change(instance_id, state, observation, reason)
+        if state.presence is Presence.DELETED and not self._watchlist.is_configured(instance_id):
+            self._watchlist.drop(instance_id)
+            self._schedule.forget(instance_id)
+            self._ledger.forget(instance_id)
+        else:
+            self._seen(state, asked_s=asked_s)
+
+    def _change(
+        self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None
+    ) -> InstanceState:
+        last_seen = self._ledger.last_seen(instance_id)
+        shown = observation.instance
+        name, record = (shown.name, shown.record) if shown else (state.name, state.record) if state else ("", "{}")
+        context = Context(
+            rules=self._rules,
+            labels=self._watchlist.labels(instance_id, name=name, record=record),
+            configured=self._watchlist.is_configured(instance_id),
+            previous_observed_at=last_seen or (state.observed_at if state is not None else None),
+            reason=reason,
+        )
+        after, events = detect(state, observation, context)
+        self._ledger.states[instance_id] = after
+        if events or (state is not None and after.record != state.record):
+            self.add(after, *events)
+        return after
+
+    def _seen(self, state: InstanceState, *, asked_s: float) -> None:
+        # One "no such instance" is to be confirmed without waiting for the slow interval.
+        self._schedule.seen(state.key.id, state.status, asked_s=asked_s, factor=self._factor, soon=state.absences > 0)
