@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -263,7 +264,7 @@ class _AskedPage:
         self._offset = offset
         self._seen: tuple[int, int] | None = None
         self._page: InstancePage | None = None
-        self._items: tuple[int, ...] = ()
+        self._items = array("q")
 
     def read(self, answer: Answer) -> InstancePage:
         """The page in an answer; raises CloudMalformedError."""

@@ -7,6 +7,7 @@ without an id, a readable status or image id, an item is malformed, because beli
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Callable, Mapping
 from sys import intern
 from typing import Annotated, Any, TypeVar
@@ -115,7 +116,7 @@ def parse_instance(answer: Answer, *, asked: str) -> Instance:
 
 def parse_instance_page(
     answer: Answer, *, offset: int, known: Mapping[int, Instance]
-) -> tuple[InstancePage, tuple[int, ...]]:
+) -> tuple[InstancePage, array[int]]:
     """A page of ListImageServers, and a mark for each of its items; an item that cannot be read goes to `malformed`.
 
     `known` are instances by the marks of an earlier page: an item with such a mark is that one, and not read again.
@@ -124,7 +125,7 @@ def parse_instance_page(
     it asks for the next page; an empty page ends that. Raises CloudMalformedError.
     """
     count, items = _page(answer)
-    marks: list[int] = []
+    marks = array("q")
 
     def read(item: object) -> Instance:
         mark = _mark(item)
@@ -135,7 +136,7 @@ def parse_instance_page(
     good, bad = _each(items, read)
     if count is None:
         count = offset + len(items) + bool(items)
-    return InstancePage(count=count, items=tuple(good), malformed=tuple(bad)), tuple(marks)
+    return InstancePage(count=count, items=tuple(good), malformed=tuple(bad)), marks
 
 
 def parse_jobs(answer: Answer) -> list[Job]:
@@ -221,7 +222,7 @@ def _instance(item: object) -> Instance:
         status=intern(server.status),
         image_id=server.image_id,
         updated_at=server.update_time,
-        image_source=f"{ref.image_type}:{ref.id}" if ref is not None and (ref.id or ref.image_type) else "",
+        image_source=intern(f"{ref.image_type}:{ref.id}") if ref is not None and (ref.id or ref.image_type) else "",
         record=record,
     )
 

@@ -45,14 +45,13 @@ class Context:
     reason: Reason | None = None
 
 
-def is_unchanged(state: InstanceState | None, observation: Observation) -> bool:
-    """Whether the observation says exactly what is remembered: the cheap question asked of every one."""
+def is_unchanged(state: InstanceState, instance: Instance | None) -> bool:
+    """Whether what is observed is exactly what is remembered: the cheap question asked of every observation."""
     return (
-        state is not None
-        and observation.instance is not None
+        instance is not None
+        and state.record == instance.record
         and state.presence is Presence.PRESENT
         and state.absences == 0
-        and state.record == observation.instance.record
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -82,11 +83,12 @@ class Schedule:
     together stay together and can be asked together.
     """
 
-    def __init__(self, policy: PollPolicy, *, discovers: bool = False) -> None:
+    def __init__(self, policy: PollPolicy, *, ids: Collection[str], discovers: bool = False) -> None:
+        """`ids` are those watched, as they come and go: who of them has no due time of its own rides the sweep."""
         self._policy = policy
+        self._ids = ids
         self._discovers = discovers
         self._own_s: dict[str, float] = {}
-        self._riders: set[str] = set()
         self._changing: set[str] = set()
         self._unlisted: set[str] = set()
         self._rides = discovers and policy.mode is not Mode.GET
@@ -100,12 +102,10 @@ class Schedule:
 
     def set(self, instance_id: str, due_s: float) -> None:
         """Make an instance due at this moment."""
-        self._riders.discard(instance_id)
         self._own_s[instance_id] = due_s
 
     def forget(self, instance_id: str) -> None:
-        """Ask for this instance no more."""
-        self._riders.discard(instance_id)
+        """This instance is watched no more."""
         self._own_s.pop(instance_id, None)
         self._changing.discard(instance_id)
         self._unlisted.discard(instance_id)
@@ -123,7 +123,6 @@ class Schedule:
             self.set(instance_id, asked_s + self._policy.interval_s * factor * self.stretch)
         elif self._rides and instance_id not in self._unlisted:
             self._own_s.pop(instance_id, None)
-            self._riders.add(instance_id)
         else:
             self.set(instance_id, asked_s + self._policy.steady_interval_s * factor * self.stretch)
 
@@ -149,16 +148,13 @@ class Schedule:
         for instance_id in [key for key, due_s in self._own_s.items() if due_s <= now_s]:
             if instance_id not in self._unlisted and not (long and instance_id in self._changing):
                 del self._own_s[instance_id]
-                self._riders.add(instance_id)
 
     def sweep_counted(self, pages: int, *, now_s: float) -> bool:
         """The first page told how long the list is; False when asking for each that waits costs less: leave it then."""
         self._pages = pages
-        if self._policy.mode is not Mode.AUTO or self._discovers or pages <= len(self._riders):
+        if self._policy.mode is not Mode.AUTO or self._discovers or pages <= self._riders:
             return True
-        self._sweeping = self._rides = False
-        self._own_s |= dict.fromkeys(self._riders, now_s)
-        self._riders.clear()
+        self._leave_list(due_s=now_s)
         return False
 
     def sweep_ended(self, *, pages: int, began_s: float, factor: float) -> None:
@@ -175,9 +171,7 @@ class Schedule:
     def avoid_list(self, *, now_s: float) -> None:
         """Reading the list does not work while asking for each does: those who wait for it are due by themselves."""
         self._avoided = True
-        self._sweeping = self._rides = False
-        self._own_s |= dict.fromkeys(self._riders, now_s)
-        self._riders.clear()
+        self._leave_list(due_s=now_s)
 
     def allow_list(self) -> None:
         """The list may be worth a try again."""
@@ -204,22 +198,29 @@ class Schedule:
         by_list = self._policy.mode is Mode.LIST or (sweep and self._policy.mode is Mode.AUTO)
         gets = [key for _, key in due if not by_list or key in self._unlisted]
         if sweep_due and not sweep:
-            self._rides = False
-            self._own_s |= dict.fromkeys(self._riders, self._sweep_due_s)
-            gets += sorted(self._riders)
-            self._riders.clear()
+            gets += sorted(key for key in self._ids if key not in self._own_s)
+            self._leave_list(due_s=self._sweep_due_s)
         return Plan(sweep=sweep, gets=tuple(gets), lag_s=max(0.0, now_s - first_s))
 
     @property
+    def _riders(self) -> int:
+        return len(self._ids) - len(self._own_s)
+
+    @property
     def _awaits_sweep(self) -> bool:
-        return not self._sweeping and (self._discovers or bool(self._riders))
+        return not self._sweeping and (self._discovers or self._riders > 0)
+
+    def _leave_list(self, *, due_s: float) -> None:
+        self._sweeping = self._rides = False
+        for instance_id in self._ids:
+            self._own_s.setdefault(instance_id, due_s)
 
     def _list_is_worth(self, due: int, *, sweep_due: bool) -> bool:
         if self._sweeping or self._avoided:
             return False
         if sweep_due and self._discovers:
             return True
-        wanted = due + (len(self._riders) if sweep_due else 0)
+        wanted = due + (self._riders if sweep_due else 0)
         match self._policy.mode:
             case Mode.GET:
                 return False
@@ -232,7 +233,7 @@ class Schedule:
         """What the intervals ask for; None while it is not known how long the list is."""
         policy, pages = self._policy, self._pages
         changing = len(self._changing)
-        resting = len(self._own_s) + len(self._riders) - changing
+        resting = len(self._ids) - changing
         by_get = changing / policy.interval_s + resting / policy.steady_interval_s
         if policy.mode is Mode.GET:
             listing = (pages or 0) / policy.steady_interval_s if self._discovers else 0.0

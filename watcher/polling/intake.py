@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from watcher.core.alerts import AlertRules
 from watcher.core.clock import Clock
 from watcher.core.detector import Context, detect, is_unchanged
-from watcher.core.model import Event, InstanceKey, InstanceState, Observation, Presence, Reason
+from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Presence, Reason
 from watcher.core.planner import Mode, PollPolicy, Schedule
 from watcher.core.ports import Change, InstancePage
 from watcher.core.watchlist import DiscoverRule, Watchlist
@@ -112,8 +112,13 @@ class Intake:
             if instance.id in answer.held:
                 self._held[instance.id] = listed
                 continue
-            observation = Observation(key=InstanceKey(self._source, instance.id), observed_at=now, instance=instance)
-            self._observe(instance.id, observation, asked_s=answer.asked_s)
+            state = self._ledger.states.get(instance.id)
+            if state is not None and is_unchanged(state, instance):
+                self._keep(state, instance, asked_s=answer.asked_s)
+            else:
+                key = InstanceKey(self._source, instance.id)
+                observation = Observation(key=key, observed_at=now, instance=instance)
+                self._observe(instance.id, observation, asked_s=answer.asked_s)
             self._ledger.shown(instance.id, listed)
         self._ledger.settle(listed, ids)
         return listed.watched
@@ -123,7 +128,7 @@ class Intake:
     ) -> None:
         self.untried.discard(instance_id)
         state = self._ledger.states.get(instance_id)
-        if state is None or not is_unchanged(state, observation):
+        if state is None or not is_unchanged(state, observation.instance):
             if asked_s < self._changed_s.get(instance_id, asked_s):
                 return
             self._changed_s[instance_id] = self._clock.monotonic()
@@ -134,6 +139,14 @@ class Intake:
             self._ledger.forget(instance_id)
         else:
             self._seen(state, asked_s=asked_s)
+
+    def _keep(self, state: InstanceState, instance: Instance, *, asked_s: float) -> None:
+        """The instance is as it was: most are, most of the time."""
+        if state.record is not instance.record:  # the same text twice in memory, as after a restart: keep one
+            state = replace(state, name=instance.name, image_id=instance.image_id, record=instance.record)
+            self._ledger.states[instance.id] = state
+        self.untried.discard(instance.id)
+        self._seen(state, asked_s=asked_s)
 
     def _change(
         self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None

@@ -56,7 +56,7 @@ class SourcePoller:
         self._observer = observer
         self._watchlist = Watchlist(watched.instances, watched.discover)
         self._ledger = Ledger()
-        self._schedule = Schedule(policy, discovers=self._watchlist.discovers)
+        self._schedule = Schedule(policy, ids=self._watchlist.ids, discovers=self._watchlist.discovers)
         self._budget = Budget(requests=policy.budget_requests, period_s=policy.budget_period_s)
         self._health = SourceHealth(backoff=policy.backoff, rng=rng, concurrency=policy.concurrency)
         self._outage = OutageWatch(source=source, rules=watched.rules, health=self._health, clock=clock)
@@ -273,7 +273,7 @@ class SourcePoller:
                 self._intake.untried.discard(answer.instance_id)
                 self._trouble.instance_failed(answer.instance_id, answer.error)
         elif answer.page is not None:
-            self._trouble.answered()
+            self._trouble.page_answered(answer.page)
             return self._intake.take_page(answer, answer.page, sweep=self._sweeps)
         elif answer.error is not None:
             pages = pages_for(self._sweep.end) if self._sweep is not None and self._sweep.begun else 0

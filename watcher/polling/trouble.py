@@ -10,6 +10,7 @@ from watcher.core.errors import CloudError, CloudPermissionError, CloudThrottled
 from watcher.core.facts import InstanceFailed, ListAvoided, Observer, SourceFailed, SourceRecovered
 from watcher.core.model import InstanceKey
 from watcher.core.planner import Mode, PollPolicy, Schedule
+from watcher.core.ports import InstancePage
 from watcher.core.watchlist import Watchlist
 from watcher.polling.health import SourceHealth
 
@@ -65,14 +66,21 @@ class Trouble:
     def _may_avoid_list(self) -> bool:
         return self._policy.mode is Mode.AUTO and not self._watchlist.discovers and bool(self._watchlist.ids)
 
-    def answered(self, instance_id: str | None = None) -> None:
-        """A good answer came, of this instance or (None) of the list."""
+    def answered(self, instance_id: str) -> None:
+        """A good answer of one instance came."""
+        self._good()
+        self._failures.pop(instance_id, None)
+
+    def page_answered(self, page: InstancePage) -> None:
+        """A good page came."""
+        self._good()
+        self._list_is_suspect = self._list_told = False
+        for instance in page.items if self._failures else ():
+            self._failures.pop(instance.id, None)
+
+    def _good(self) -> None:
         if self._health.answered(now_s=self._clock.monotonic()):
             self._observer(SourceRecovered(self._source))
-        if instance_id is not None:
-            self._failures.pop(instance_id, None)
-        else:
-            self._list_is_suspect = self._list_told = False
 
     def instance_failed(self, instance_id: str, error: CloudError) -> None:
         """One instance could not be observed: it is asked again after its own backoff."""

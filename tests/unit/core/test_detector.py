@@ -165,7 +165,7 @@ def test_when_to_ask_for_a_reason() -> None:
 def test_other_fields_of_the_record_are_kept_and_not_told() -> None:
     state, _ = history("BUILT")
     seen = observation("BUILT", 15, name="renamed")
-    assert not is_unchanged(state, seen)
+    assert not is_unchanged(state, seen.instance)
     after, events = detect(state, seen, context())
     assert (after.name, events) == ("renamed", ())
 
@@ -200,7 +200,7 @@ def test_the_same_again_tells_nothing(statuses: list[str | None]) -> None:
     last = statuses[-1]
     if last is not None:
         again = observation(last, 1000)
-        assert is_unchanged(state, again)
+        assert is_unchanged(state, again.instance)
         after, events = detect(state, again, context())
         assert events == ()
         assert replace(after, observed_at=state.observed_at) == state

@@ -163,6 +163,12 @@ async def test_one_bad_item_does_not_spoil_its_page() -> None:
     assert len(bench.store.events) == 149
     assert [fact.first for fact in bench.seen(InstanceFailed)][:2] == [True, False]
     assert not bench.seen(SourceFailed)
+    assert bench.poller.view().stale == 1
+    bench.cloud.script("i00077", "BUILT")
+    await bench.clock.advance(60)
+    await bench.cycles(1)
+    assert bench.poller.view().stale == 0
+    assert len(bench.store.events) == 150
 
 
 async def test_an_outage_costs_one_request_at_a_time_and_tells_of_no_instance() -> None:
