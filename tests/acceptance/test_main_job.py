@@ -114,8 +114,8 @@ async def test_killed_between_two_polls_it_tells_what_changed_meanwhile_once(
     cloud.world.vanish(gone)
     async with running(config) as watcher:
         await hooks.until(lambda received: len(received) >= 3)
-        requests = cloud.requests.count("ShowImageServer", 200)
-        while cloud.requests.count("ShowImageServer", 200) < requests + 20:  # several more rounds of polls
+        requests = cloud.requests.count("ListImageServers", 200)
+        while cloud.requests.count("ListImageServers", 200) < requests + 20:  # several more rounds of polls
             await watcher.metrics()
         assert await watcher.end() == 0
     events = [request.json["data"] for request in hooks.received]
@@ -199,5 +199,5 @@ async def test_a_wrong_key_is_not_hammered(cloud: Simulator, hooks: Sink, tmp_pa
         assert await watcher.end() == 0
         assert "canary" not in str(watcher.log)
     assert failed["retry_in_s"] >= 300
-    assert cloud.requests.count("ShowImageServer", 401) == 1
+    assert cloud.requests.count("ListImageServers", 401) == 1
     assert sample(metrics, "watcher_source_up", source="prod") == 0

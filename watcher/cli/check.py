@@ -41,8 +41,10 @@ def check(
             return 1
     settings = loaded.settings
     instances = sum(len(source.instances) for source in settings.sources)
+    more = " and those discovered" if any(source.discover for source in settings.sources) else ""
     typer.echo(
-        f"{config}: good: {len(settings.sources)} sources, {instances} instances, {len(settings.receivers)} receivers"
+        f"{config}: good: {len(settings.sources)} sources, {instances} instances{more}, "
+        f"{len(settings.receivers)} receivers"
     )
     return 0
 

@@ -26,6 +26,7 @@ from watcher.simulator import Simulator, builtin_scenario
 from watcher.store import open_store
 
 _PORT = 9468
+_RATE_LIMIT = "100/1s"  # the simulated cloud lives faster than the real one, and must be asked as much more often
 
 
 def _duration(text: str) -> timedelta:
@@ -103,10 +104,10 @@ def _settings(simulator: Simulator, store_url: str, *, port: int, speed: float) 
                         "access_key": credentials.access_key,
                         "secret_key": credentials.secret_key,
                     },
-                    "instances": list(simulator.world.ids()),
+                    "discover": [{}],
                 }
             ],
-            "poll": {"interval": fast_s, "steady_interval": fast_s * 2},
+            "poll": {"interval": fast_s, "steady_interval": fast_s * 2, "rate_limit": _RATE_LIMIT},
             "receivers": [{"name": "screen", "type": "console"}],
             "store": {"url": store_url},
             "web": {"listen": f"127.0.0.1:{port}"},

@@ -50,7 +50,8 @@ async def _serve(scenario: Scenario | None, *, port: int, speed: float) -> None:
 def configuration_for(simulator: Simulator) -> str:
     """A configuration that watches all the simulated instances, as YAML."""
     credentials = simulator.credentials
-    instances = "\n".join(f'      - "{instance_id}"' for instance_id in simulator.world.ids())
+    instances = "".join(f'\n      - "{instance_id}"' for instance_id in simulator.world.ids())
+    watched = f"instances:{instances}" if instances else "discover: [{}]  # whatever will be there"
     return f"""\
 # A ready configuration for this simulated cloud.
 sources:
@@ -67,7 +68,6 @@ sources:
     #   user: {credentials.user}
     #   domain: {credentials.domain}
     #   password: {credentials.password}
-    instances:{" []" if not instances else ""}
-{instances}
+    {watched}
 receivers:
   - {{name: screen, type: console}}"""
