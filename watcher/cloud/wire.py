@@ -13,7 +13,7 @@ from sys import intern
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from watcher.cloud.decode import decode_json, malformed, parse_time
 from watcher.cloud.exchange import Answer
@@ -119,7 +119,8 @@ def parse_instance_page(
 ) -> tuple[InstancePage, array[int]]:
     """A page of ListImageServers, and a mark for each of its items; an item that cannot be read goes to `malformed`.
 
-    `known` are instances by the marks of an earlier page: an item with such a mark is that one, and not read again.
+    A mark is a hash of the item with this process's random key. `known` are instances by the marks of an earlier page:
+    an item with such a mark is that one, and not read again.
 
     A `count` that is no sensible number is replaced by one more than this page proves to exist, so that whoever goes by
     it asks for the next page; an empty page ends that. Raises CloudMalformedError.
@@ -128,7 +129,7 @@ def parse_instance_page(
     marks = array("q")
 
     def read(item: object) -> Instance:
-        mark = _mark(item)
+        mark = hash(to_json(item))
         instance = known.get(mark) or _instance(item)
         marks.append(mark)
         return instance
@@ -200,14 +201,6 @@ def _why(error: ValueError | RecursionError) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         return one_line(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}")
     return "it is nested too deeply" if isinstance(error, RecursionError) else "it holds what JSON text cannot"
-
-
-def _mark(item: object) -> int:
-    """A number that tells items apart: a hash of the item as it came, with this process's random key."""
-    try:
-        return hash(to_json(item))
-    except PydanticSerializationError as error:  # a lone surrogate
-        raise ValueError(str(error)) from None
 
 
 def _instance(item: object) -> Instance:

@@ -178,15 +178,13 @@ class Asker:
         sweep.answered(offset, count=page.count, size=size, first_id=page.items[0].id if page.items else None)
         if first and not self._go_on(page):
             self._sweep = None
-        failing = [instance for instance in page.items if self._begins_error(instance)]
+        failing = [each for each in page.items if each.status == Status.ERROR and self._begins_error(each)]
         held = frozenset(instance.id for instance in failing)
         self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, page=page, held=held))
         for instance in failing:
             self._answers.put_nowait(await self._answer(instance.id, instance, asked_s=asked_s, listed=True))
 
     def _begins_error(self, instance: Instance) -> bool:
-        if instance.status != Status.ERROR:
-            return False
         state = self._state_of(instance.id)
         return (state is None or state.status != Status.ERROR) and self._is_watched(instance)
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from watcher.core.alerts import AlertRules
 from watcher.core.clock import Clock
 from watcher.core.detector import Context, detect, is_unchanged
-from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Presence, Reason
+from watcher.core.lifecycle import is_changing
+from watcher.core.model import Event, InstanceKey, InstanceState, Observation, Presence, Reason
 from watcher.core.planner import Mode, PollPolicy, Schedule
 from watcher.core.ports import Change, InstancePage
 from watcher.core.watchlist import DiscoverRule, Watchlist
@@ -87,10 +88,10 @@ class Intake:
             self._meet(page)
             return 0
         now = self._clock.now()
-        listed = self._ledger.same_page(answer.offset, page, sweep=sweep)
-        if listed is None:
-            return self._read(answer, page, sweep=sweep, now=now)
-        listed.sweep, listed.seen_at = sweep, now
+        listed = self._ledger.page(answer.offset, sweep=sweep)
+        if page is not listed.page:
+            self._read(listed, answer, page, now=now)
+        listed.page, listed.sweep, listed.seen_at = page, sweep, now
         for instance_id in listed.changing:
             self._seen(self._ledger.states[instance_id], asked_s=answer.asked_s)
         return listed.watched
@@ -101,27 +102,25 @@ class Intake:
             if instance.id not in self._watchlist.ids and self._watchlist.consider(instance):
                 self._schedule.set(instance.id, self._clock.monotonic())
 
-    def _read(self, answer: Paged, page: InstancePage, *, sweep: int, now: datetime) -> int:
-        listed = self._ledger.turn(answer.offset, page, sweep=sweep, seen_at=now)
-        ids = []
+    def _read(self, listed: Listed, answer: Paged, page: InstancePage, *, now: datetime) -> None:
+        """Take from a page what is not just as it was there the last time."""
+        before = {instance.id: instance for instance in listed.page.items}
         for instance in page.items:
-            if not self._watchlist.consider(instance):
+            if before.pop(instance.id, None) is instance or not self._watchlist.consider(instance):
                 continue
-            ids.append(instance.id)
             self._schedule.listed(instance.id)
             if instance.id in answer.held:
                 self._held[instance.id] = listed
+                self._ledger.left(instance.id, listed)  # until then it was last seen when the page was, before
                 continue
-            state = self._ledger.states.get(instance.id)
-            if state is not None and is_unchanged(state, instance):
-                self._keep(state, instance, asked_s=answer.asked_s)
-            else:
-                key = InstanceKey(self._source, instance.id)
-                observation = Observation(key=key, observed_at=now, instance=instance)
-                self._observe(instance.id, observation, asked_s=answer.asked_s)
+            observation = Observation(key=InstanceKey(self._source, instance.id), observed_at=now, instance=instance)
+            self._observe(instance.id, observation, asked_s=answer.asked_s)
             self._ledger.shown(instance.id, listed)
-        self._ledger.settle(listed, ids)
-        return listed.watched
+        for instance_id in before:
+            self._ledger.left(instance_id, listed)
+        watched = [instance for instance in page.items if instance.id in self._watchlist.ids]
+        listed.watched = len(watched)
+        listed.changing = tuple(instance.id for instance in watched if is_changing(instance.status))
 
     def _observe(
         self, instance_id: str, observation: Observation, *, asked_s: float, reason: Reason | None = None
@@ -133,20 +132,15 @@ class Intake:
                 return
             self._changed_s[instance_id] = self._clock.monotonic()
             state = self._change(instance_id, state, observation, reason)
+        elif observation.instance is not None and state.record is not observation.instance.record:
+            # The same text twice in memory, as after a restart: keep the one that the page keeps, too.
+            state = self._ledger.states[instance_id] = replace(state, record=observation.instance.record)
         if state.presence is Presence.DELETED and not self._watchlist.is_configured(instance_id):
             self._watchlist.drop(instance_id)
             self._schedule.forget(instance_id)
             self._ledger.forget(instance_id)
         else:
             self._seen(state, asked_s=asked_s)
-
-    def _keep(self, state: InstanceState, instance: Instance, *, asked_s: float) -> None:
-        """The instance is as it was: most are, most of the time."""
-        if state.record is not instance.record:  # the same text twice in memory, as after a restart: keep one
-            state = replace(state, name=instance.name, image_id=instance.image_id, record=instance.record)
-            self._ledger.states[instance.id] = state
-        self.untried.discard(instance.id)
-        self._seen(state, asked_s=asked_s)
 
     def _change(
         self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None

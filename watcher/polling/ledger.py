@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from watcher.core.lifecycle import is_changing
 from watcher.core.model import InstanceState
 from watcher.core.ports import InstancePage
+
+_NOTHING = InstancePage(count=0, items=())
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Listed:
 
     page: InstancePage
     sweep: int
-    seen_at: datetime
+    seen_at: datetime | None = None
     watched: int = 0
     changing: tuple[str, ...] = ()
 
@@ -34,16 +35,11 @@ class Ledger:
         self._where: dict[str, Listed] = {}
         self._alone: dict[str, datetime] = {}
 
-    def same_page(self, offset: int, page: InstancePage, *, sweep: int) -> Listed | None:
-        """The entry of a page that is just what the sweep before this one read there, else None."""
+    def page(self, offset: int, *, sweep: int) -> Listed:
+        """The entry of a page that the sweep before this one read, too, else an empty one."""
         listed = self._pages.get(offset)
-        if listed is None or listed.page is not page or listed.sweep != sweep - 1:
-            return None
-        return listed
-
-    def turn(self, offset: int, page: InstancePage, *, sweep: int, seen_at: datetime) -> Listed:
-        """A new entry for a page; what it shows is to be entered with `shown`."""
-        listed = self._pages[offset] = Listed(page, sweep, seen_at)
+        if listed is None or listed.sweep != sweep - 1:
+            listed = self._pages[offset] = Listed(_NOTHING, sweep)
         return listed
 
     def shown(self, instance_id: str, listed: Listed) -> None:
@@ -51,14 +47,12 @@ class Ledger:
         self._where[instance_id] = listed
         self._alone.pop(instance_id, None)
 
-    def settle(self, listed: Listed, instance_ids: list[str]) -> None:
-        """Count the watched instances of a page, once their states are known."""
-        listed.watched = len(instance_ids)
-        listed.changing = tuple(key for key in instance_ids if self._is_changing(key))
-
-    def _is_changing(self, instance_id: str) -> bool:
-        state = self.states.get(instance_id)
-        return state is not None and is_changing(state.status)
+    def left(self, instance_id: str, listed: Listed) -> None:
+        """An instance is on this page no more; perhaps on another."""
+        if self._where.get(instance_id) is listed:
+            del self._where[instance_id]
+            if listed.seen_at is not None:
+                self._alone[instance_id] = listed.seen_at
 
     def alone(self, instance_id: str, seen_at: datetime) -> None:
         """An instance was asked for by itself."""
@@ -67,7 +61,7 @@ class Ledger:
     def last_seen(self, instance_id: str) -> datetime | None:
         """When the instance was last observed in this run."""
         listed, alone = self._where.get(instance_id), self._alone.get(instance_id)
-        if listed is None:
+        if listed is None or listed.seen_at is None:
             return alone
         return listed.seen_at if alone is None else max(alone, listed.seen_at)
 

@@ -24,6 +24,7 @@ from watcher.polling.trouble import Trouble
 
 _TOGETHER_S = 1.0  # instances due within this time of each other are asked in one cycle
 _CREDENTIAL_LOOK_S = 10.0  # how often, while the credential is refused, to look whether there is a new one
+_CYCLE_AT_LEAST_S = 0.5
 _IDLE_S = 3600.0
 _CLEARLY = 1.1  # a demand that hovers about the budget, or grows a little, is told once
 
@@ -138,7 +139,8 @@ class SourcePoller:
 
     async def _ask_all(self, began_s: float) -> None:
         self._factor = self._rng.uniform(1 - self._policy.jitter, 1 + self._policy.jitter)
-        self._ends_s = began_s + self._policy.interval_s / 3  # what is left then is asked next, beside what is due then
+        # What is left then is asked in the next cycle, beside what is due then.
+        self._ends_s = began_s + max(_CYCLE_AT_LEAST_S, self._policy.interval_s / 3)
         self._intake.begin_cycle(factor=self._factor)
         self._trouble.begin_cycle()
         self._fit_the_budget(began_s)
