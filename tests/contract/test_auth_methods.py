@@ -100,6 +100,8 @@ CASES = {
     "metadata": Case(_metadata, lambda cloud, _: cloud.give_temporary_key("ECS2")),
     "auto": Case(_auto, _rotate_auto),
 }
+FROM_FILES = ["token", "aksk", "password", "auto"]
+"""Those whose secrets may come from files, which somebody may rewrite."""
 MEMBERS: tuple[type[Section], ...] = typing.get_args(typing.get_args(AuthSettings)[0])
 METHODS = [member.model_fields["method"].default for member in MEMBERS]
 
@@ -108,6 +110,7 @@ METHODS = [member.model_fields["method"].default for member in MEMBERS]
 class World:
     """A cloud and a client configured for it."""
 
+    method: str
     cloud: MiniCloud
     client: CloudClient
     case: Case
@@ -117,6 +120,9 @@ class World:
     def spoil(self) -> None:
         """No credential is good any more, though new ones may still be had."""
         self.cloud.accepts_nothing = True
+
+    async def has_new_credential(self) -> bool:
+        return await self.client.has_new_credential()
 
     @property
     def refused(self) -> int:
@@ -128,7 +134,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     case, seen = CASES[request.param], list[tuple[str, str]]()
     async with MiniCloud() as cloud:
         client = cloud.client(case.configure(cloud, tmp_path), seen=seen)
-        yield World(cloud, client, case, tmp_path, seen)
+        yield World(request.param, cloud, client, case, tmp_path, seen)
         await client.close()
 
 
@@ -174,8 +180,102 @@ async def test_a_refused_credential_is_tried_again_after_the_lock(world: World) 
     with pytest.raises(CloudAuthError):
         await world.client.show(SERVER_ID)
     world.cloud.accepts_nothing = False
-    await world.cloud.clock.advance(301)
+    await world.cloud.clock.advance(359)
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    await world.cloud.clock.advance(2)
     assert (await world.client.show(SERVER_ID)).status == "BUILT"
+
+
+async def test_nothing_is_new_where_nothing_was_refused(world: World) -> None:
+    assert not await world.has_new_credential()
+    await world.client.show(SERVER_ID)
+    before = len(world.cloud.requests)
+    world.case.rotate(world.cloud, world.folder)
+    assert not await world.has_new_credential()
+    assert len(world.cloud.requests) == before
+
+
+async def test_a_refused_credential_is_not_new_and_nobody_is_asked(world: World) -> None:
+    world.spoil()
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    before = len(world.cloud.requests)
+    for _ in range(3):
+        assert not await world.has_new_credential()
+        await world.cloud.clock.advance(100)  # the pause ends meanwhile: that alone makes nothing new
+    await world.cloud.clock.advance(100)
+    assert not await world.has_new_credential()
+    assert len(world.cloud.requests) == before
+
+
+@pytest.mark.parametrize("world", FROM_FILES, indirect=True)
+async def test_a_rewritten_file_is_worth_trying_before_the_pause_is_over(world: World) -> None:
+    world.spoil()
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    refused = world.refused
+    world.case.rotate(world.cloud, world.folder)
+    for _ in range(2):
+        assert await world.has_new_credential()
+    assert world.refused == refused
+    world.cloud.accepts_nothing = False
+    assert (await world.client.show(SERVER_ID)).status == "BUILT"
+    assert world.refused == refused
+
+
+@pytest.mark.parametrize("world", FROM_FILES, indirect=True)
+async def test_a_rewritten_file_that_is_refused_too_is_not_new_nor_is_the_former(world: World) -> None:
+    first = {path: path.read_text(encoding="utf-8") for path in world.folder.iterdir()}
+    world.spoil()
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    world.case.rotate(world.cloud, world.folder)
+    assert await world.has_new_credential()
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    refused = world.refused
+    assert not await world.has_new_credential()
+    for path, text in first.items():
+        path.write_text(text, encoding="utf-8")
+    if world.method != "password":  # whose former password was never refused: a token of it is a new one
+        assert not await world.has_new_credential()
+        with pytest.raises(CloudAuthError, match="not asked again"):
+            await world.client.show(SERVER_ID)
+    assert world.refused == refused
+
+
+@pytest.mark.parametrize("world", FROM_FILES, indirect=True)
+async def test_a_file_that_is_there_at_last_is_worth_trying(world: World) -> None:
+    files = {path: path.read_text(encoding="utf-8") for path in world.folder.iterdir()}
+    for path in files:
+        path.unlink()
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    assert not await world.has_new_credential()
+    assert world.cloud.requests == []
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    for _ in range(2):
+        assert await world.has_new_credential()
+    assert (await world.client.show(SERVER_ID)).status == "BUILT"
+    assert not await world.has_new_credential()
+
+
+@pytest.mark.parametrize("world", FROM_FILES, indirect=True)
+async def test_a_refused_credential_stays_refused_while_its_file_is_away(world: World) -> None:
+    world.spoil()
+    with pytest.raises(CloudAuthError):
+        await world.client.show(SERVER_ID)
+    before = len(world.cloud.requests)
+    files = {path: path.read_text(encoding="utf-8") for path in world.folder.iterdir()}
+    for path in files:
+        path.unlink()
+    assert not await world.has_new_credential()
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    assert not await world.has_new_credential()
+    assert len(world.cloud.requests) == before
 
 
 async def test_a_missing_project_is_found(world: World, tmp_path: Path) -> None:

@@ -14,17 +14,18 @@ from watcher.cloud.exchange import Answer, Request
 from watcher.cloud.failures import failure
 from watcher.cloud.transport import Transport
 from watcher.core.clock import Clock
-from watcher.core.errors import CloudAuthError, CloudError, ConfigurationError
+from watcher.core.errors import CloudAuthError, CloudError, CloudPermissionError, ConfigurationError
 
 T = TypeVar("T")
 
-REFUSAL_PAUSE_S = 300.0
-"""A refused credential is not sent again for this long: more than 5 failures in a row lock an access key for 5 min."""
+REFUSAL_PAUSE_S = 6 * 60.0
+"""A refused credential is not sent again for this long, longer than the 5 min that more than 5 failures in a row lock
+an access key for.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    credential: Credential
     until: float
     error: CloudError
 
@@ -43,13 +44,28 @@ class Caller:
         self._authenticator = authenticator
         self._clock = clock
         self._good: Credential | None = None
-        self._refusal: _Refusal | None = None
+        self._refusals: dict[Credential, _Refusal] = {}
+        self._lacking = False  # the last credential wanted could not be had
         self._proving = asyncio.Lock()
 
     async def project_id(self) -> str:
         """The project the credential came with, or ""; raises CloudError when there is no credential."""
         await self._credential()
         return self._authenticator.project_id
+
+    async def has_new_credential(self) -> bool:
+        """Whether the credential to use now is another one than that refused last (a changed secret file): worth trying
+        before the pause is over.
+
+        Sends nothing that was refused, neither to the cloud nor to whoever gives credentials.
+        """
+        if not (self._refusals or self._lacking):
+            return False
+        try:
+            present = await self._authenticator.look_again()
+        except (CloudError, ConfigurationError):
+            return False
+        return present is not None and present not in self._refusals
 
     async def call(
         self, operation: str, request: Request, parse: Callable[[Answer], T], *, names_one: bool = False
@@ -79,7 +95,11 @@ class Caller:
                 return await self._authenticator.credential()
             return await self._authenticator.replace(refused) or refused
         except ConfigurationError as error:  # a secret's file cannot be read
+            self._lacking = True
             raise CloudAuthError(str(error)) from error
+        except (CloudAuthError, CloudPermissionError):
+            self._lacking = True
+            raise
 
     async def _attempt(
         self, operation: str, request: Request, parse: Callable[[Answer], T], credential: Credential
@@ -107,26 +127,35 @@ class Caller:
             result = await self._transport.exchange(request, headers, read, operation=operation)
         except CloudError:
             if self._barred(credential) is None:
-                self._good = credential
+                self._accept(credential)
             raise
         if _is_refusal(result):
-            if self._good == credential:
-                self._good = None
-            self._refusal = _Refusal(
-                credential, self._clock.monotonic() + REFUSAL_PAUSE_S, self._failure(result, credential)
-            )
+            self._refuse(credential, result)
         else:
-            self._good = credential
+            self._accept(credential)
         return result
+
+    def _accept(self, credential: Credential) -> None:
+        self._lacking = False
+        if credential is not self._good:
+            self._good = credential
+            self._refusals.pop(credential, None)
+
+    def _refuse(self, credential: Credential, answer: Answer) -> None:
+        """Bar this credential too: requests under way with the former one may be refused after a new one was."""
+        self._lacking = False
+        if self._good == credential:
+            self._good = None
+        self._refusals = {each: refusal for each, refusal in self._refusals.items() if self._left_s(refusal) > 0}
+        until = self._clock.monotonic() + REFUSAL_PAUSE_S
+        self._refusals[credential] = _Refusal(until, self._failure(answer, credential))
 
     def _failure(self, answer: Answer, credential: Credential, *, names_one: bool = False) -> CloudError:
         return failure(answer, now=self._clock.now(), names_one=names_one, secrets=credential.secrets)
 
     def _barred(self, credential: Credential) -> _Refusal | None:
-        refusal = self._refusal
-        if refusal is not None and refusal.credential == credential and self._left_s(refusal) > 0:
-            return refusal
-        return None
+        refusal = self._refusals.get(credential)
+        return refusal if refusal is not None and self._left_s(refusal) > 0 else None
 
     def _left_s(self, refusal: _Refusal) -> float:
         return refusal.until - self._clock.monotonic()

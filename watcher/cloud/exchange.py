@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
-from watcher.cloud.signer import encode_path
+from watcher.cloud.signer import canonical_request, encode_path
 from watcher.cloud.text import one_line
 
 _REQUEST_ID_LIMIT = 80
@@ -41,15 +41,15 @@ class Request:
     query: str = ""
     body: bytes = field(default=b"", repr=False)
     project_id: str = ""
-    full_path: str = field(init=False, repr=False, compare=False)
-    """The path with the endpoint's prefix."""
+    canonical: str = field(init=False, repr=False, compare=False)
+    """The beginning of what is signed of it."""
     url: URL = field(init=False, compare=False)
     """Where to send it, encoded as given."""
 
     def __post_init__(self) -> None:
         full_path = self.endpoint.prefix + self.path
         query = f"?{self.query}" if self.query else ""
-        object.__setattr__(self, "full_path", full_path)
+        object.__setattr__(self, "canonical", canonical_request(self.method, full_path, self.query))
         object.__setattr__(self, "url", URL(f"{self.endpoint.origin}{full_path}{query}", encoded=True))
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 ALGORITHM = "SDK-HMAC-SHA256"
+_DATE = "x-sdk-date"
+_SECOND = timedelta(seconds=1)
 _EMPTY_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -35,44 +38,70 @@ def format_date(at: datetime) -> str:
     return at.isoformat()[:19].replace("-", "").replace(":", "") + "Z"
 
 
+def canonical_request(method: str, path: str, query: str) -> str:
+    """The beginning of what is signed: all that stays the same, whenever and with whatever headers it is sent.
+
+    `path` and `query` are what `encode_path` and `encode_query` made.
+    """
+    canonical_path = encode_path(path) if "%" in path else path
+    slash = "" if canonical_path.endswith("/") else "/"  # in the canonical form only, never on the wire
+    return f"{method}\n{canonical_path}{slash}\n{query}\n"
+
+
+class SignedHeaders(NamedTuple):
+    """Headers as they are signed, with a gap for the date; `authorization` is its value up to the signature."""
+
+    before_date: str
+    after_date: str
+    authorization: str
+
+
 class Signer:
     """Signs with one access key.
 
     The key is hashed in beforehand and the hash objects are copied: OpenSSL's setting up of a new one costs several
-    times what the hashing does. Which headers are signed, and in which order, is worked out once for each set of names.
+    times what the hashing does. What is the same for many requests is made once, by `canonical_request` and
+    `signed_headers`.
     """
 
-    __slots__ = ("_access_key", "_layouts", "_mac", "_sha256")
+    __slots__ = ("_access_key", "_date", "_mac", "_second", "_sha256")
 
     def __init__(self, access_key: str, secret_key: str) -> None:
         self._access_key = access_key
         self._mac = hmac.new(secret_key.encode(), digestmod="sha256")
         self._sha256 = hashlib.sha256()
-        self._layouts: dict[tuple[str, ...], tuple[list[tuple[str, str]], str]] = {}
+        self._second = datetime.min.replace(tzinfo=UTC)
+        self._date = ""
 
-    def authorization(self, *, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> str:
-        """The value of `Authorization`. Every header given is signed: `X-Sdk-Date` and `Host` must be among them.
+    def date(self, at: datetime) -> str:
+        """As `format_date`, which is spared for further requests within the same second."""
+        if not self._second <= at < self._second + _SECOND:
+            self._second = at.replace(microsecond=0)
+            self._date = format_date(at)
+        return self._date
 
-        `path` and `query` are what `encode_path` and `encode_query` made. Headers with an underscore in their name are
-        not signed, as in the SDK: gateways drop them. The content type must be JSON or absent: for others the SDK
-        leaves the body unsigned, which we have no use for.
+    def signed_headers(self, headers: Mapping[str, str]) -> SignedHeaders:
+        """Prepare to sign all these headers and `X-Sdk-Date`, which is not among them; `Host` must be.
+
+        Headers with an underscore in their name are not signed, as in the SDK: gateways drop them. The content type
+        must be JSON or absent: for others the SDK leaves the body unsigned, which we have no use for.
         """
-        signed, signed_names = self._layout(tuple(headers))
-        canonical_path = encode_path(path) if "%" in path else path
-        if not canonical_path.endswith("/"):
-            canonical_path += "/"  # in the canonical form only, never on the wire
-        header_lines = "".join([f"{lower}:{headers[name].strip()}\n" for lower, name in signed])
+        lines = {name.lower(): value.strip() for name, value in headers.items() if "_" not in name}
+        names = sorted([*lines, _DATE])
+        before = "".join(f"{name}:{lines[name]}\n" for name in names if name < _DATE)
+        after = "".join(f"{name}:{lines[name]}\n" for name in names if name > _DATE)
+        signed = ";".join(names)
+        return SignedHeaders(
+            before_date=f"{before}{_DATE}:",
+            after_date=f"\n{after}\n{signed}\n",
+            authorization=f"{ALGORITHM} Access={self._access_key}, SignedHeaders={signed}, Signature=",
+        )
+
+    def authorization(self, request: str, headers: SignedHeaders, date: str, body: bytes) -> str:
+        """The value of `Authorization`; `request` is a `canonical_request`, `date` the value of `X-Sdk-Date`."""
         body_sha256 = hashlib.sha256(body).hexdigest() if body else _EMPTY_BODY_SHA256
         canonical = self._sha256.copy()
-        canonical.update(f"{method}\n{canonical_path}\n{query}\n{header_lines}\n{signed_names}\n{body_sha256}".encode())
+        canonical.update(f"{request}{headers.before_date}{date}{headers.after_date}{body_sha256}".encode())
         mac = self._mac.copy()
-        mac.update(f"{ALGORITHM}\n{headers['X-Sdk-Date']}\n{canonical.hexdigest()}".encode())
-        return f"{ALGORITHM} Access={self._access_key}, SignedHeaders={signed_names}, Signature={mac.hexdigest()}"
-
-    def _layout(self, names: tuple[str, ...]) -> tuple[list[tuple[str, str]], str]:
-        """The headers to sign as (lower-case, as given), in order, and the value of `SignedHeaders`."""
-        layout = self._layouts.get(names)
-        if layout is None:
-            signed = sorted((name.lower(), name) for name in names if "_" not in name)
-            layout = self._layouts[names] = signed, ";".join(lower for lower, _ in signed)
-        return layout
+        mac.update(f"{ALGORITHM}\n{date}\n{canonical.hexdigest()}".encode())
+        return headers.authorization + mac.hexdigest()

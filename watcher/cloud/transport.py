@@ -86,7 +86,7 @@ class Transport:
             proxy, proxy_headers = (None, None) if direct or self._proxy is None else _via(self._proxy)
             if proxy_headers is not None and request.endpoint.origin.startswith("http:"):
                 headers = {**headers, **proxy_headers}  # without a tunnel the proxy reads the request itself
-            async with self._open().request(
+            response = await self._open().request(
                 request.method,
                 request.url,
                 headers=headers,
@@ -95,8 +95,12 @@ class Transport:
                 proxy=proxy,
                 proxy_headers=proxy_headers,
                 timeout=timeout,
-            ) as response:
+            )
+            try:
                 answer = Answer(response.status, response.headers, await _body(response))
+            finally:
+                if not response.closed:  # one read to its end is, and has given back its connection
+                    response.close()
             code = str(answer.status)
             return read(answer)
         except CloudMalformedError:
@@ -159,11 +163,11 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     """The decompressed body; it is read in pieces, so that a small bomb cannot become a large one."""
     pieces: list[bytes] = []
     size = 0
-    while piece := await response.content.readany():
+    while not response.content.at_eof():
+        piece = await response.content.readany()
         pieces.append(piece)
         size += len(piece)
         if size > MAX_BODY_BYTES:
-            response.close()
             raise CloudMalformedError(
                 f"the answer is larger than {MAX_BODY_BYTES // 1024**2} MiB", http_status=response.status
             )

@@ -16,6 +16,7 @@ from watcher.core.ports import CloudApi, InstancePage
 from watcher.core.reasons import find_reason, job_type_for
 from watcher.core.sweep import Sweep
 
+_TAKEN_AT_ONCE = 2000  # instances: what they change is held in memory until it is committed
 _REASON_TIMEOUT_S = 3.0  # the reason is worth a moment's delay of the alert, and no more
 
 
@@ -102,9 +103,12 @@ class Asker:
                 group.create_task(self._work_together())
                 more = True
                 while more:
-                    batch = [await self._answers.get()]
-                    while not self._answers.empty():
-                        batch.append(self._answers.get_nowait())
+                    answer = await self._answers.get()
+                    batch, size = [answer], _size(answer)
+                    while not self._answers.empty() and size < _TAKEN_AT_ONCE:
+                        answer = self._answers.get_nowait()
+                        batch.append(answer)
+                        size += _size(answer)
                     more = None not in batch
                     await take([answer for answer in batch if answer is not None])
         finally:
@@ -204,3 +208,7 @@ class Asker:
                 return await self._api.sub_jobs(job_type)
         except (CloudError, TimeoutError):
             return []  # the alert matters more than its reason
+
+
+def _size(answer: Answer | None) -> int:
+    return len(answer.page.items) if isinstance(answer, Paged) and answer.page is not None else 1

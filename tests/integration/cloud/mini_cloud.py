@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.fakes.clock import FakeClock
 from watcher.cloud.client import CloudClient
 from watcher.cloud.settings import ConnectionSettings
-from watcher.cloud.signer import Signer
+from watcher.cloud.signer import Signer, canonical_request
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 REGION = "ap-southeast-3"
@@ -127,11 +127,11 @@ class MiniCloud:
         access_key = authorization.partition("Access=")[2].partition(",")[0]
         secret, security_token = self.keys.get(access_key, ("", ""))
         names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
-        headers = {"X-Sdk-Date" if name == "x-sdk-date" else name: request.headers.get(name, "") for name in names}
+        headers = {name: request.headers.get(name, "") for name in names if name != "x-sdk-date"}
         path, _, query = request.raw_path.partition("?")
-        expected = Signer(access_key, secret).authorization(
-            method=request.method, path=path, query=query, headers=headers, body=b""
-        )
+        signer, date = Signer(access_key, secret), request.headers.get("X-Sdk-Date", "")
+        signed = canonical_request(request.method, path, query)
+        expected = signer.authorization(signed, signer.signed_headers(headers), date, b"")
         return (
             bool(secret)
             and {"host", "x-sdk-date"} <= set(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from watcher.cloud.settings import ConnectionSettings
 from watcher.cloud.transport import MAX_BODY_BYTES
 from watcher.core.clock import SystemClock
 from watcher.core.errors import (
+    CloudAuthError,
     CloudEndpointError,
     CloudError,
     CloudMalformedError,
@@ -31,20 +33,28 @@ GZIP_HEAD = JSON_HEAD + b"\r\nContent-Encoding: gzip"
 Seen = list[tuple[str, str]]
 
 
-def client_of(address: str, seen: Seen | None = None, *, timeout_s: float = 5.0) -> CloudClient:
+def client_of(
+    address: str,
+    seen: Seen | None = None,
+    *,
+    timeout_s: float = 5.0,
+    concurrency: int = 16,
+    auth: dict[str, str] | None = None,
+) -> CloudClient:
     return CloudClient(
         settings=ConnectionSettings.model_validate(
             {
                 "region": REGION,
                 "project_id": PROJECT,
                 "endpoint": f"http://{address}",
-                "auth": {"method": "token", "token": "hunter2"},
+                "auth": auth or {"method": "token", "token": "hunter2"},
             }
         ),
         clock=SystemClock(),
         environment={},
         on_request=lambda operation, code, _: seen.append((operation, code)) if seen is not None else None,
         timeout_s=timeout_s,
+        concurrency=concurrency,
     )
 
 
@@ -141,6 +151,65 @@ async def test_a_cancelled_request_is_not_counted() -> None:
                 await client.show(SERVER_ID)
         await client.close()
     assert seen == []
+
+
+async def test_a_refusal_that_comes_late_does_not_let_the_next_refused_credential_be_sent_again(tmp_path: Path) -> None:
+    sent: list[str] = []
+    released = [asyncio.Event(), asyncio.Event()]  # of the two with the first token that are under way at once
+    waiting = iter(released)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await read_head(reader)
+            token = head.lower().partition(b"x-auth-token: ")[2].partition(b"\r\n")[0].decode()
+            sent.append(token)
+            if sent == ["first"]:  # it was good until now
+                writer.write(http(GOOD))
+                continue
+            if token == "first":
+                await next(waiting).wait()
+            writer.write(http(b"{}", head=b"HTTP/1.1 401 Unauthorized"))
+
+    token_file = tmp_path / "token"
+    token_file.write_text("first", encoding="utf-8")
+    async with serve(script) as address:
+        client = client_of(address, auth={"method": "token", "token_file": str(token_file)})
+        await client.show(SERVER_ID)
+        asked = [asyncio.create_task(client.show(SERVER_ID)) for _ in range(2)]
+        async with asyncio.timeout(5):
+            while len(sent) < 3:  # noqa: ASYNC110 - there is no event for what a server has seen
+                await asyncio.sleep(0)  # noqa: TID251 - yields to the loop, waits for nothing
+            token_file.write_text("second", encoding="utf-8")
+            released[0].set()
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            released[1].set()
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        await client.close()
+    assert {type(outcome) for outcome in outcomes} == {CloudAuthError}
+    assert sent == ["first", "first", "first", "second"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(GOOD + b" " * MAX_BODY_BYTES),
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        http(GOOD, head=GZIP_HEAD),
+    ],
+    ids=["too large", "another protocol", "not gzip"],
+)
+async def test_an_answer_that_is_not_read_to_its_end_does_not_keep_its_connection(answer: bytes) -> None:
+    """aiohttp gives out no more connections than there may be, so that one never given back would be missed."""
+    async with serve(says(answer)) as address:
+        client = client_of(address, concurrency=1)
+        errors = []
+        for _ in range(3):
+            with pytest.raises(CloudError) as caught:
+                await client.show(SERVER_ID)
+            errors.append(caught.value)  # with its traceback, so that the garbage collector does not help
+        await client.close()
+    assert [type(error) for error in errors] == [type(errors[0])] * 3
+    assert not isinstance(errors[0], CloudUnavailableError), errors[0]
 
 
 async def test_a_slow_cloud_does_not_make_requests_queue_up() -> None:

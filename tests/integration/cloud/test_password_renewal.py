@@ -218,6 +218,61 @@ async def test_a_changed_password_is_tried_at_once(cloud: MiniCloud, client: Clo
     assert logins(cloud) == 2
 
 
+async def test_a_refused_password_is_nothing_new_and_a_changed_one_is_tried_once(
+    cloud: MiniCloud, client: CloudClient, password_file: Path
+) -> None:
+    cloud.passwords = {"correct horse"}
+    with pytest.raises(CloudAuthError):
+        await client.show(SERVER_ID)
+    for _ in range(2):
+        assert not await client.has_new_credential()
+        await cloud.clock.advance(361)  # not even after the pause: that try belongs to a request
+    assert logins(cloud) == 1
+    password_file.write_text("wrong again", encoding="utf-8")
+    for _ in range(3):
+        assert not await client.has_new_credential()
+    assert logins(cloud) == 2
+    password_file.write_text("correct horse", encoding="utf-8")
+    for _ in range(3):
+        assert await client.has_new_credential()
+    await client.show(SERVER_ID)
+    assert logins(cloud) == 3
+    assert cloud.asked["service 401"] == 0
+
+
+async def test_a_changed_password_is_not_tried_over_and_over_on_an_iam_that_is_unwell(
+    cloud: MiniCloud, client: CloudClient, password_file: Path
+) -> None:
+    cloud.passwords = {"correct horse"}
+    with pytest.raises(CloudAuthError):
+        await client.show(SERVER_ID)
+    password_file.write_text("correct horse", encoding="utf-8")
+    cloud.login_status = 503
+    for _ in range(3):
+        assert not await client.has_new_credential()
+    assert logins(cloud) == 2
+    cloud.login_status = None
+    await cloud.clock.advance(61)
+    assert await client.has_new_credential()
+    assert logins(cloud) == 3
+
+
+async def test_a_login_refused_after_its_token_died_is_nothing_new(
+    cloud: MiniCloud, client: CloudClient, password_file: Path
+) -> None:
+    await client.show(SERVER_ID)
+    cloud.tokens.clear()
+    cloud.passwords = {"correct horse"}
+    with pytest.raises(CloudAuthError):
+        await client.show(SERVER_ID)
+    before = len(cloud.requests)
+    assert not await client.has_new_credential()
+    assert len(cloud.requests) == before
+    password_file.write_text("correct horse", encoding="utf-8")
+    assert await client.has_new_credential()
+    await client.show(SERVER_ID)
+
+
 async def test_an_unreadable_password_file_is_an_auth_error_until_it_is_back(
     client: CloudClient, password_file: Path
 ) -> None:

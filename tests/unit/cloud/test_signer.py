@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from yarl import URL
 from tests.unit.cloud.conftest import SdkSign
 from watcher.cloud.auth.base import KeyCredential
 from watcher.cloud.exchange import Endpoint, Request
-from watcher.cloud.signer import Signer, encode_path, encode_query, encode_segment, format_date
+from watcher.cloud.signer import Signer, canonical_request, encode_path, encode_query, encode_segment, format_date
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 ENDPOINT = Endpoint.parse("https://appstream.cn-north-4.myhuaweicloud.com")
@@ -94,8 +95,10 @@ def test_signs_as_the_vendors_sdk_does(
     expected, uri = sdk_sign(method, path, query, headers, body)
 
     sent_path, sent_query = encode_path(path), encode_query(query)
-    ours = Signer("AKEXAMPLE", "SKEXAMPLE").authorization(
-        method=method, path=sent_path, query=sent_query, headers=headers, body=body
+    date = headers.pop("X-Sdk-Date")
+    signer = Signer("AKEXAMPLE", "SKEXAMPLE")
+    ours = signer.authorization(
+        canonical_request(method, sent_path, sent_query), signer.signed_headers(headers), date, body
     )
 
     assert ours == expected
@@ -127,6 +130,41 @@ def test_an_endpoints_own_path_is_signed_and_sent(at: datetime) -> None:
 
 def test_dates_are_written_as_the_gateway_wants_them() -> None:
     assert format_date(datetime.fromisoformat("2026-11-09T08:07:06.123456Z")) == "20261109T080706Z"
+
+
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 1, 0, 0, 3), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+
+
+@given(moments=st.lists(MOMENTS, min_size=2, max_size=8))
+def test_a_date_is_that_of_its_own_second_in_whatever_order_they_come(moments: list[datetime]) -> None:
+    signer = Signer("AKEXAMPLE", "SKEXAMPLE")
+    assert [signer.date(at) for at in moments] == [format_date(at) for at in moments]
+
+
+REQUESTS = st.builds(
+    Request,
+    endpoint=st.sampled_from([ENDPOINT, Endpoint.parse("https://iam.example.com:8443/prefix")]),
+    path=st.sampled_from([SERVERS, f"{SERVERS}/a%2Fb", "/"]),
+    method=st.sampled_from(["GET", "POST"]),
+    query=st.sampled_from(["", "limit=100&offset=0"]),
+    body=st.sampled_from([b"", b"{}"]),
+    project_id=st.sampled_from(["", PROJECT]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(asked=st.lists(st.tuples(REQUESTS, MOMENTS), max_size=8), security_token=st.sampled_from(["", "STOKEN"]))
+def test_one_credential_signs_each_of_its_requests_as_the_vendors_sdk_does(
+    sdk_sign: SdkSign, asked: list[tuple[Request, datetime]], security_token: str
+) -> None:
+    credential = KeyCredential("AKEXAMPLE", "SKEXAMPLE", security_token)
+    for request, at in asked:
+        headers = credential.headers(request, at)
+        authorization = headers.pop("Authorization")
+        assert headers.get("X-Project-Id", "") == request.project_id
+        assert headers.get("X-Security-Token", "") == security_token
+        path, query = unquote(request.url.raw_path), list(request.url.query.items())
+        assert authorization == sdk_sign(request.method, path, query, headers, request.body)[0]
 
 
 def test_a_credential_shows_no_secret() -> None:

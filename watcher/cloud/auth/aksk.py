@@ -64,6 +64,9 @@ class AkskAuthenticator:
             present = self._present = KeyCredential(access_key, secret_key, security_token)
         return present
 
+    async def look_again(self) -> KeyCredential:
+        return await self.credential()
+
     async def replace(self, refused: Credential) -> KeyCredential | None:
         present = await self.credential()
         return None if present == refused else present

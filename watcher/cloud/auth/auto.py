@@ -72,6 +72,10 @@ class AutoAuthenticator:
         found = self._found or await self._search.run()
         return await found.credential()
 
+    async def look_again(self) -> Credential | None:
+        found = self._found or await self._search.run()
+        return await found.look_again()
+
     async def replace(self, refused: Credential) -> Credential | None:
         return await self._found.replace(refused) if self._found else None
 

@@ -10,7 +10,7 @@ from typing import Annotated, Protocol
 from pydantic import Field, SecretStr
 
 from watcher.cloud.exchange import Request
-from watcher.cloud.signer import Signer, format_date
+from watcher.cloud.signer import SignedHeaders, Signer
 from watcher.cloud.transport import Transport
 from watcher.core.clock import Clock
 from watcher.core.errors import CloudAuthError
@@ -59,6 +59,9 @@ class KeyCredential:
     secret_key: str = field(repr=False)
     security_token: str = field(default="", repr=False)
     _signer: Signer = field(init=False, repr=False, compare=False)
+    _prepared: dict[tuple[str, str], tuple[dict[str, str], SignedHeaders]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         require_header_text("the access key", self.access_key)
@@ -67,19 +70,23 @@ class KeyCredential:
         object.__setattr__(self, "_signer", Signer(self.access_key, self.secret_key))
 
     def headers(self, request: Request, at: datetime) -> dict[str, str]:
-        headers = {"Content-Type": JSON, "Host": request.endpoint.host, "X-Sdk-Date": format_date(at)}
-        if request.project_id:
-            headers["X-Project-Id"] = request.project_id
+        place = request.endpoint.host, request.project_id
+        prepared = self._prepared.get(place)
+        if prepared is None:
+            prepared = self._prepared[place] = self._prepare(*place)
+        same, signed = prepared
+        date = self._signer.date(at)
+        authorization = self._signer.authorization(request.canonical, signed, date, request.body)
+        return {**same, "X-Sdk-Date": date, "Authorization": authorization}
+
+    def _prepare(self, host: str, project_id: str) -> tuple[dict[str, str], SignedHeaders]:
+        """The headers that all requests to one place have in common, as they are sent and as they are signed."""
+        headers = {"Content-Type": JSON, "Host": host}
+        if project_id:
+            headers["X-Project-Id"] = project_id
         if self.security_token:
             headers["X-Security-Token"] = self.security_token
-        headers["Authorization"] = self._signer.authorization(
-            method=request.method,
-            path=request.full_path,
-            query=request.query,
-            headers=headers,
-            body=request.body,
-        )
-        return headers
+        return headers, self._signer.signed_headers(headers)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -105,6 +112,12 @@ class Authenticator(Protocol):
 
     async def credential(self) -> Credential:
         """The credential to use now; renewed beforehand where it is about to expire."""
+        ...
+
+    async def look_again(self) -> Credential | None:
+        """As `credential`, after a refusal: what the secrets as they are now give, or None where finding that out would
+        send a refused secret again.
+        """
         ...
 
     async def replace(self, refused: Credential) -> Credential | None:

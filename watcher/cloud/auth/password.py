@@ -65,6 +65,7 @@ class _Held:
     """A token in use; the times are monotonic seconds."""
 
     credential: TokenCredential
+    password: str = field(repr=False)
     renew_at: float
     expires_at: float
 
@@ -124,6 +125,16 @@ class PasswordAuthenticator:
             self._login.start()
         return held.credential
 
+    async def look_again(self) -> TokenCredential | None:
+        password = self._password.reveal()
+        if self._refusal is not None and self._refusal.password == password:
+            return None
+        if self._clock.monotonic() < self._pause_until:
+            return None  # IAM is unwell
+        if self._held is not None and self._held.password != password:
+            self._held = None  # it was refused, and what it was got with is no longer what is configured
+        return await self.credential()
+
     async def replace(self, refused: Credential) -> TokenCredential | None:
         if self._held is not None and self._held.credential == refused:
             self._held = None  # a token may die early: its user's password or permissions were changed
@@ -146,7 +157,7 @@ class PasswordAuthenticator:
             raise
         self._refusal = None
         self._project_id = token.project_id
-        self._held = self._hold(token)
+        self._held = self._hold(token, password)
         return self._held
 
     async def _create_token(self, password: str) -> iam.IamToken:
@@ -161,13 +172,15 @@ class PasswordAuthenticator:
         headers = {"Content-Type": JSON, "Host": self._endpoint.host}
         return await self._transport.exchange(request, headers, read, operation=iam.CREATE_TOKEN)
 
-    def _hold(self, token: iam.IamToken) -> _Held:
+    def _hold(self, token: iam.IamToken, password: str) -> _Held:
         life_s = _LIFE_UNKNOWN_S
         if token.expires_at is not None:
             life_s = (token.expires_at - (token.issued_at or self._clock.now())).total_seconds()
         life_s = max(life_s, _LIFE_MIN_S)
         now = self._clock.monotonic()
-        return _Held(TokenCredential(token.value), now + max(life_s - RENEW_BEFORE_S, life_s / 2), now + life_s)
+        return _Held(
+            TokenCredential(token.value), password, now + max(life_s - RENEW_BEFORE_S, life_s / 2), now + life_s
+        )
 
     def _respect_refusal(self, password: str) -> None:
         """Raise again what IAM said to this very password, until the pause is over."""

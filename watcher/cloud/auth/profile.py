@@ -44,6 +44,9 @@ class ProfileAuthenticator:
             raise CloudAuthError(f"{self._path} has no ak and sk in [{_SECTION}]")
         return KeyCredential(access_key, secret_key, self._profile.get("security_token", ""))
 
+    async def look_again(self) -> KeyCredential:
+        return await self.credential()
+
     async def replace(self, refused: Credential) -> KeyCredential | None:
         present = await self.credential()
         return None if present == refused else present

@@ -75,6 +75,9 @@ class TemporaryKeys:
             self._refresh.start()
         return held.credential
 
+    async def look_again(self) -> KeyCredential:
+        return await self.credential()
+
     async def replace(self, refused: Credential) -> KeyCredential | None:
         if self._held is not None and self._held.credential == refused:
             self._held = None

@@ -42,6 +42,9 @@ class TokenAuthenticator:
             self._present = TokenCredential(token)
         return self._present
 
+    async def look_again(self) -> TokenCredential:
+        return await self.credential()
+
     async def replace(self, refused: Credential) -> TokenCredential | None:
         present = await self.credential()
         return None if present == refused else present
