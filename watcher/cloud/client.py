@@ -18,7 +18,7 @@ from watcher.core.clock import Clock
 from watcher.core.errors import CloudEndpointError, CloudMalformedError, ConfigurationError
 from watcher.core.model import Instance, Job, SubJob
 from watcher.core.ports import InstancePage
-from watcher.core.sweep import PAGE_LIMIT
+from watcher.core.sweep import PAGE_LIMIT, Sweep
 
 T = TypeVar("T")
 
@@ -135,24 +135,21 @@ class CloudClient:
     async def list_whole(self, *, name: str | None = None, enterprise_project_id: str | None = None) -> InstancePage:
         """All pages of ListImageServers as one: each id once, `malformed` of all pages, `count` as last claimed.
 
-        The cloud's count is believed only when it is exactly what has come: it may lie, and a page may be shorter
-        than asked for. An instance deleted meanwhile moves the later ones forward, so one of them may be missing here.
-        Raises CloudMalformedError when the list has no end.
+        Where it ends is for `Sweep` to say. An instance deleted meanwhile moves the later ones forward, so one of them
+        may be missing here. Raises CloudMalformedError when the list has no end.
         """
         found: dict[str, Instance] = {}
         malformed: dict[str, None] = {}
-        offset = 0
-        for _ in range(MAX_PAGES):
+        count, sweep = 0, Sweep(number=1, began_s=0.0)
+        while (offset := sweep.take()) is not None:
+            if sweep.pages >= MAX_PAGES:
+                raise CloudMalformedError(f"the list of instances has no end: {MAX_PAGES} pages were read")
             page = await self.list_page(offset=offset, name=name, enterprise_project_id=enterprise_project_id)
-            known = len(found), len(malformed)
+            sweep.answered(offset, page)
             found |= {instance.id: instance for instance in page.items if instance.id not in found}
             malformed |= dict.fromkeys(page.malformed)
-            size = len(page.items) + len(page.malformed)
-            offset += size
-            stuck = known == (len(found), len(malformed))  # nothing new: the page is empty, or the offset is ignored
-            if stuck or offset == page.count or (size < PAGE_LIMIT and offset > page.count):
-                return InstancePage(count=page.count, items=tuple(found.values()), malformed=tuple(malformed))
-        raise CloudMalformedError(f"the list of instances has no end: {MAX_PAGES} pages were read")
+            count = page.count
+        return InstancePage(count=count, items=tuple(found.values()), malformed=tuple(malformed))
 
     async def jobs(self, job_type: str, *, status: str | None = None) -> list[Job]:
         return await self._get(

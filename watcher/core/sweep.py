@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from watcher.core.ports import InstancePage
+
 PAGE_LIMIT = 100
 """The most the API gives in one page (ListImageServers, `limit`)."""
 
@@ -56,8 +58,10 @@ class Sweep:
         self._under_way += 1
         return offset
 
-    def answered(self, offset: int, *, count: int, size: int, first_id: str | None) -> None:
-        """A page came: the cloud's total, how many items it had, and the id of the first of them."""
+    def answered(self, offset: int, page: InstancePage) -> None:
+        """A page came."""
+        count, size = page.count, len(page.items) + len(page.malformed)
+        first_id = page.items[0].id if page.items else None
         self._under_way -= 1
         self.pages += 1
         if offset == 0:

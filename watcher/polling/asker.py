@@ -178,8 +178,7 @@ class Asker:
             self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, error=error))
             return
         first = not sweep.begun
-        size = len(page.items) + len(page.malformed)
-        sweep.answered(offset, count=page.count, size=size, first_id=page.items[0].id if page.items else None)
+        sweep.answered(offset, page)
         if first and not self._go_on(page):
             self._sweep = None
         failing = [each for each in page.items if each.status == Status.ERROR and self._begins_error(each)]

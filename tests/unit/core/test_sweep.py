@@ -5,7 +5,17 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fakes.values import instance
+from watcher.core.ports import InstancePage
 from watcher.core.sweep import Sweep
+
+
+def page_of(ids: list[str], *, count: int) -> InstancePage:
+    return InstancePage(count=count, items=tuple(instance("BUILT", id=key) for key in ids))
+
+
+def hundred(*, count: int) -> InstancePage:
+    return page_of([str(number) for number in range(100)], count=count)
 
 
 class Server:
@@ -24,7 +34,7 @@ class Server:
         start = 0 if self.ignores_offset else offset
         items = self.ids[start : start + self.page]
         self.shown.update(items)
-        sweep.answered(offset, count=self.count, size=len(items), first_id=items[0] if items else None)
+        sweep.answered(offset, page_of(items, count=self.count))
 
 
 def read(server: Server, *, at_once: int = 1, seed: int = 1) -> Sweep:
@@ -42,7 +52,7 @@ def test_the_first_page_goes_alone_and_then_all_at_once() -> None:
     sweep = Sweep(number=1, began_s=0.0)
     assert sweep.take() == 0
     assert sweep.take() is None
-    sweep.answered(0, count=250, size=100, first_id="a")
+    sweep.answered(0, hundred(count=250))
     assert [sweep.take(), sweep.take(), sweep.take()] == [100, 200, None]
 
 
@@ -95,7 +105,7 @@ def test_a_failed_page_is_asked_three_times_but_the_first_only_once() -> None:
     assert not sweep.begun
     sweep = Sweep(number=2, began_s=0.0)
     sweep.take()
-    sweep.answered(0, count=150, size=100, first_id="a")
+    sweep.answered(0, hundred(count=150))
     for _ in range(3):
         assert sweep.take() == 100
         sweep.failed(100)

@@ -119,3 +119,24 @@ async def test_a_slow_source_does_not_delay_another() -> None:
     release.set()
     await scheduler.stop(deadline_s=1.0)
     await running
+
+
+async def test_sources_start_one_after_the_other() -> None:
+    clock = SystemClock()
+    scheduler = PollScheduler(clock=clock)
+    started_s: list[float] = []
+    all_started = asyncio.Event()
+
+    async def cycle() -> float:
+        started_s.append(clock.monotonic())
+        if len(started_s) == 4:
+            all_started.set()
+        return 3600.0
+
+    for source in "abcd":
+        scheduler.add(source, cycle)
+    running = asyncio.create_task(scheduler.run())
+    await all_started.wait()
+    await scheduler.stop(deadline_s=1.0)
+    await running
+    assert started_s[-1] - started_s[0] > 0.2
