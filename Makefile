@@ -31,7 +31,7 @@ format: $(VENV)/developed ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/installed ## Measure, as ratios taken side by side in one run
+bench: $(VENV)/developed ## Measure, as ratios taken side by side in one run
 	@$(BIN)/python -m benchmarks
 
 lock: ## Renew the hash-locked requirements (needs uv)

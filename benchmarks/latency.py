@@ -24,9 +24,9 @@ async def run(*, quick: bool) -> str:
         "Detection overhead",
         ["mode", "changes", "p50 ms", "p99 ms", "longest ms"],
         rows,
-        f"{_INSTANCES:,} instances, polled every 200 ms in list mode and every 500 ms in get mode; one change at a time, "
-        "20 to 50 ms after the last webhook. From the first answer that shows the change to the webhook, on the server's "
-        "clock.",
+        f"{_INSTANCES:,} instances, polled every 200 ms in list mode and every 500 ms in get mode; one change at a "
+        "time, 20 to 50 ms after the last webhook. From the first answer that shows the change to the webhook, on the "
+        "server's clock.",
     )
 
 

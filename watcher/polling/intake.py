@@ -74,11 +74,14 @@ class Intake:
     def take_single(self, answer: Single, observation: Observation) -> int:
         """What was said of one instance; how many were observed by it."""
         instance_id = answer.instance_id
+        before = self._ledger.states.get(instance_id)
         self._observe(instance_id, observation, asked_s=answer.asked_s, reason=answer.reason)
         listed = self._held.pop(instance_id, None) if answer.listed else None
         if listed is not None:
             self._ledger.shown(instance_id, listed)
             return 0  # counted with its page
+        if self._ledger.states.get(instance_id) is not before:
+            self._ledger.doubt(instance_id)
         self._ledger.alone(instance_id, observation.observed_at)
         return 1
 

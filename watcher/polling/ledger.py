@@ -19,6 +19,7 @@ class Listed:
     `changing` are those of them that are on their way to another status.
     """
 
+    offset: int
     page: InstancePage
     sweep: int
     seen_at: datetime | None = None
@@ -39,7 +40,7 @@ class Ledger:
         """The entry of a page that the sweep before this one read, too, else an empty one."""
         listed = self._pages.get(offset)
         if listed is None or listed.sweep != sweep - 1:
-            listed = self._pages[offset] = Listed(_NOTHING, sweep)
+            listed = self._pages[offset] = Listed(offset, _NOTHING, sweep)
         return listed
 
     def shown(self, instance_id: str, listed: Listed) -> None:
@@ -53,6 +54,12 @@ class Ledger:
             del self._where[instance_id]
             if listed.seen_at is not None:
                 self._alone[instance_id] = listed.seen_at
+
+    def doubt(self, instance_id: str) -> None:
+        """An instance, asked for by itself, is not what its page said: that page is to be read anew in any case."""
+        listed = self._where.get(instance_id)
+        if listed is not None and self._pages.get(listed.offset) is listed:
+            del self._pages[listed.offset]
 
     def alone(self, instance_id: str, seen_at: datetime) -> None:
         """An instance was asked for by itself."""

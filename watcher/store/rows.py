@@ -39,7 +39,7 @@ def state_row(state: InstanceState) -> dict[str, Any]:
         "since_ms": to_ms(state.since),
         "observed_at_ms": to_ms(state.observed_at),
         "presence": state.presence.value,
-        "alerts": json.dumps([alert_to_json(alert) for alert in state.alerts]),
+        "alerts": json.dumps([alert_to_json(alert) for alert in state.alerts]) if state.alerts else "[]",
     }
 
 

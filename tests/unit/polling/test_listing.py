@@ -483,6 +483,19 @@ class TestBudget:
         assert len(bench.cloud.asked) <= 60
 
 
+async def test_where_list_and_get_disagree_the_next_list_is_read_though_it_is_the_same() -> None:
+    bench = Bench(many(300), policy=AUTO)
+    bench.cloud.script("i00042", "BUILDING")
+    await bench.poller.start()
+    await bench.cycles(1)
+    bench.cloud.script("i00042", "ERROR", "BUILDING")  # once, to a get; the list says BUILDING all the time
+    await bench.cycles(2)
+    assert bench.told()[300:] == [("transition", "BUILDING", "ERROR")]
+    await bench.cycles(2)
+    assert bench.told()[301:] == [("transition", "ERROR", "BUILDING")]
+    assert "i00042" not in bench.cloud.asked[1:]
+
+
 async def test_an_older_answer_does_not_take_back_the_news() -> None:
     """A page asked for before, answered after a single instance was seen to change."""
     bench = Bench(many(300, "BUILDING"), policy=replace(AUTO, budget_requests=2))
