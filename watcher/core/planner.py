@@ -11,6 +11,7 @@ from watcher.core.backoff import Backoff
 from watcher.core.lifecycle import is_changing
 from watcher.core.sweep import PAGE_LIMIT
 
+_LIST_AGAIN = 10  # steady intervals
 _PAGES_UNKNOWN = 2  # before the first page has told the count, a list is worth a try when more than one is due
 
 
@@ -95,6 +96,7 @@ class Schedule:
         self._sweeping = False
         self._avoided = False
         self._sweep_due_s = 0.0
+        self._swept_s: float | None = None
         self._pages: int | None = None
         self.stretch = 1.0
 
@@ -161,6 +163,7 @@ class Schedule:
         """The list was read to its end, in so many pages."""
         self._sweeping = False
         self._pages = pages
+        self._swept_s = began_s
         self._sweep_due_s = began_s + self._policy.steady_interval_s * factor * self.stretch
 
     def sweep_failed(self, *, again_s: float) -> None:
@@ -191,6 +194,7 @@ class Schedule:
         first_s = self.next_due_s()
         if first_s is None or first_s > now_s:
             return Plan()
+        self._give_list_another_chance(now_s)
         due = sorted((at, key) for key, at in self._own_s.items() if at <= now_s + together_s)
         sweep_due = self._awaits_sweep and self._sweep_due_s <= now_s + together_s
         listed = sum(key not in self._unlisted for _, key in due)
@@ -201,6 +205,14 @@ class Schedule:
             gets += sorted(key for key in self._ids if key not in self._own_s)
             self._leave_list(due_s=self._sweep_due_s)
         return Plan(sweep=sweep, gets=tuple(gets), lag_s=max(0.0, now_s - first_s))
+
+    def _give_list_another_chance(self, now_s: float) -> None:
+        """When everybody is asked for by itself because the list once did not show them, it is not read any more: were
+        it mended, nobody would know.
+        """
+        again_s = _LIST_AGAIN * self._policy.steady_interval_s
+        if self._unlisted and not self._sweeping and self._swept_s is not None and now_s - self._swept_s >= again_s:
+            self._unlisted.clear()
 
     @property
     def _riders(self) -> int:

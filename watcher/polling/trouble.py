@@ -14,7 +14,7 @@ from watcher.core.ports import InstancePage
 from watcher.core.watchlist import Watchlist
 from watcher.polling.health import SourceHealth
 
-_LIST_AVOIDED_S = 600.0
+_LIST_AVOIDED_MAX_S = 600.0
 
 
 class Trouble:
@@ -50,7 +50,7 @@ class Trouble:
         self._doubts: dict[str, CloudError] = {}
         self._list_is_suspect = False
         self._list_retry_s: float | None = None
-        self._list_told = False
+        self._list_failures = 0
 
     @property
     def failing(self) -> int:
@@ -74,7 +74,8 @@ class Trouble:
     def page_answered(self, page: InstancePage) -> None:
         """A good page came."""
         self._good()
-        self._list_is_suspect = self._list_told = False
+        self._list_is_suspect = False
+        self._list_failures = 0
         for instance in page.items if self._failures else ():
             self._failures.pop(instance.id, None)
 
@@ -98,16 +99,21 @@ class Trouble:
         now_s = self._clock.monotonic()
         at_fault = isinstance(error, CloudPermissionError) or (self._list_is_suspect and self._health.well)
         if first and at_fault and self._may_avoid_list:
-            self._list_retry_s = now_s + _LIST_AVOIDED_S
-            self._schedule.avoid_list(now_s=now_s)
-            if not self._list_told:
-                self._list_told = True
-                self._observer(ListAvoided(self._source, error, retry_in_s=_LIST_AVOIDED_S))
+            self._avoid_list(error, now_s=now_s)
             return True
         if self._health.failed(f"page {offset}", error, of=1 if first else pages):
             self._list_is_suspect = first
             self._pause(error)
         return False
+
+    def _avoid_list(self, error: CloudError, *, now_s: float) -> None:
+        """Do without the list until the next steady interval, and longer each time that does not help."""
+        wait_s = min(_LIST_AVOIDED_MAX_S, self._policy.steady_interval_s * 2**self._list_failures)
+        self._list_failures = min(self._list_failures + 1, 30)
+        self._list_retry_s = now_s + wait_s
+        self._schedule.avoid_list(now_s=now_s)
+        if self._list_failures == 1:
+            self._observer(ListAvoided(self._source, error, retry_in_s=wait_s))
 
     def _pause(self, error: CloudError) -> None:
         now_s = self._clock.monotonic()

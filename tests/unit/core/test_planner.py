@@ -152,6 +152,25 @@ def test_what_the_list_does_not_show_is_asked_by_itself(mode: Mode) -> None:
     assert planned.plan(SLOW_S + 5.0) == Plan(gets=("c",))
 
 
+def test_a_list_that_showed_nobody_is_read_again_after_a_while() -> None:
+    planned = Planned("a", "b", "c")
+    planned.sweep(0.0, {}, pages=1)
+    for key in planned.ids:
+        planned.schedule.unlisted(key, now_s=0.0)
+    now_s, sweeps = 0.0, 0
+    while now_s < 20 * SLOW_S:
+        plan = planned.plan(now_s)
+        if plan.sweep:
+            sweeps += 1
+            planned.sweep(now_s, {}, pages=1)
+            for key in planned.ids:
+                planned.schedule.unlisted(key, now_s=now_s)
+        for key in plan.gets:
+            planned.see(key, "BUILT", now_s)
+        now_s = planned.schedule.next_due_s() or now_s
+    assert sweeps in (1, 2)
+
+
 def test_discovery_reads_the_list_whatever_it_costs_and_gets_are_by_get() -> None:
     planned = Planned("a", mode=Mode.GET, discovers=True)
     plan = planned.plan(0.0)
