@@ -27,6 +27,7 @@ from watcher.core.facts import (
     DeliveryFailed,
     Fact,
     InstanceFailed,
+    ItemsUnreadable,
     ListAvoided,
     SourceFailed,
     SourceRecovered,
@@ -50,6 +51,7 @@ _SECRET_TEXT = re.compile(
 )
 
 
+_ITEMS = 5
 _ASK_LESS = "all intervals are stretched alike: lengthen them, raise rate_limit, or use mode auto"
 _NO_LIST = "each instance is asked for by itself: grant workspace:imageServer:list, or use mode get"
 
@@ -144,6 +146,8 @@ class LogObserver:
             case InstanceFailed(key, error, first):
                 log = self._log.warning if first else self._log.debug
                 log("instance failed", source=key.source, instance_id=key.id, error=str(error))
+            case ItemsUnreadable(source, items):
+                self._log.warning("items unreadable", source=source, items=list(items[:_ITEMS]), count=len(items))
             case BudgetShort(source, figures, stretch):
                 times = round(stretch, 1)
                 self._log.warning("budget short", source=source, figures=figures, stretch=times, do=_ASK_LESS)

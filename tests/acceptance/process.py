@@ -8,46 +8,58 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from watcher.core.model import Event
 from watcher.simulator import Simulator
+from watcher.store import open_store
+
+
+def source(
+    simulator: Simulator,
+    *,
+    name: str = "prod",
+    instances: Sequence[str] = (),
+    discover: Sequence[Mapping[str, Any]] = (),
+    auth: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """A source of the configuration that is the simulated cloud."""
+    credentials = simulator.credentials
+    key = {"method": "aksk", "access_key": credentials.access_key, "secret_key": credentials.secret_key}
+    return {
+        "name": name,
+        "region": credentials.region,
+        "project_id": credentials.project_id,
+        "endpoint": simulator.url,
+        "iam_endpoint": simulator.url,
+        "auth": auth or key,
+        "instances": [{"id": instance_id, "labels": {"team": "vdi"}} for instance_id in instances],
+        "discover": list(discover),
+        **more,
+    }
 
 
 def configuration(
     simulator: Simulator,
     folder: Path,
     *,
-    instances: list[str],
+    instances: Sequence[str] = (),
     receivers: list[dict[str, Any]],
+    discover: Sequence[Mapping[str, Any]] = (),
     poll: Mapping[str, Any] | None = None,
     auth: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Path:
     """Write a configuration for the simulated cloud; JSON is YAML, too."""
-    credentials = simulator.credentials
     path = folder / "watcher.yaml"
     document = {
-        "sources": [
-            {
-                "name": "prod",
-                "region": credentials.region,
-                "project_id": credentials.project_id,
-                "endpoint": simulator.url,
-                "iam_endpoint": simulator.url,
-                "auth": auth
-                or {
-                    "method": "aksk",
-                    "access_key": credentials.access_key,
-                    "secret_key": credentials.secret_key,
-                },
-                "instances": [{"id": instance_id, "labels": {"team": "vdi"}} for instance_id in instances],
-            }
-        ],
+        "sources": [source(simulator, instances=instances, discover=discover, auth=auth)],
         "poll": {"interval": "200ms", "steady_interval": "200ms", "rate_limit": "10000/1s", **(poll or {})},
         "receivers": receivers,
         "store": {"url": f"sqlite:///{folder / 'watcher.db'}"},
@@ -56,6 +68,20 @@ def configuration(
     }
     path.write_text(json.dumps(document))
     return path
+
+
+async def history(folder: Path) -> list[Event]:
+    """All events in the store of a configuration written to this folder, in order; its watcher must have ended."""
+    store = await open_store(f"sqlite:///{folder / 'watcher.db'}")
+    try:
+        found: list[Event] = []
+        position = 0
+        while rows := await store.history(after=position):
+            found += [event for _, event in rows]
+            position = rows[-1][0]
+        return found
+    finally:
+        await store.close()
 
 
 class Watcher:
@@ -97,6 +123,21 @@ class Watcher:
         _, text = await self.get("/metrics")
         samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
+
+    async def until(
+        self, enough: Callable[[Mapping[str, float]], bool], *, timeout_s: float = 60.0
+    ) -> Mapping[str, float]:
+        """Scrape `/metrics` until it shows what is awaited, and return it."""
+        async with asyncio.timeout(timeout_s):
+            while not enough(metrics := await self.metrics()):
+                pass
+        return metrics
+
+    async def while_serving(self, enough: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+        """Wait until something holds that is seen from outside, and see that it goes on serving."""
+        async with asyncio.timeout(timeout_s):
+            while not enough():
+                assert (await self.get("/-/healthy"))[0] == 200
 
     async def until_ready(self, *, timeout_s: float = 30.0) -> None:
         """Wait until `/-/ready` says 200."""

@@ -80,12 +80,15 @@ class ScriptedCloud:
         if failure is not None:
             raise failure
         listed = [key for key in self.listed if self._next(key) is not None]
-        items = []
+        items, malformed = list[Instance | None](), list[str]()
         for key in listed[offset : offset + limit]:
             answer = self._next(key)
-            if not isinstance(answer, Exception):
+            if isinstance(answer, Exception):
+                malformed.append(f"item {len(items) + len(malformed)} (id {key}): {answer}")
+            else:
                 items.append(instance(answer, id=key) if isinstance(answer, str) else answer)
-        page = InstancePage(count=len(listed), items=tuple(item for item in items if item is not None))
+        shown = tuple(item for item in items if item is not None)
+        page = InstancePage(count=len(listed), items=shown, malformed=tuple(malformed))
         if self._pages.get(offset) != page:
             self._pages[offset] = page
         return self._pages[offset]

@@ -12,7 +12,7 @@ from datetime import datetime
 from watcher.app import open_source, watched_of
 from watcher.core.clock import SystemClock
 from watcher.core.errors import CloudError, WatcherError
-from watcher.core.facts import Fact, InstanceFailed, SourceFailed
+from watcher.core.facts import Fact, InstanceFailed, ItemsUnreadable, SourceFailed
 from watcher.core.model import InstanceKey, InstanceState
 from watcher.core.ports import Change
 from watcher.logging import advice
@@ -53,6 +53,8 @@ async def _look_at(source: SourceSettings, settings: Settings) -> Look:
             case SourceFailed(name, error):
                 look.source_failed = True
                 look.problems.append(f"source {name}: {error}: {advice(error)}")
+            case ItemsUnreadable(name, items):
+                look.problems += [f"source {name}: the list has what cannot be read: {item}" for item in items]
             case InstanceFailed(key, error):
                 look.problems.append(f"source {key.source}: instance {key.id}: {error}")
             case _:

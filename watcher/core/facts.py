@@ -96,6 +96,14 @@ class InstanceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsUnreadable:
+    """Items of the list cannot be read, one line each that tells which and why. Told of each once."""
+
+    source: str
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """These events are in the store."""
 
@@ -147,6 +155,7 @@ Fact = (
     | SourceFailed
     | SourceRecovered
     | InstanceFailed
+    | ItemsUnreadable
     | Committed
     | StoreFailed
     | StoreRecovered

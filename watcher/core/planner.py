@@ -11,7 +11,7 @@ from watcher.core.backoff import Backoff
 from watcher.core.lifecycle import is_changing
 from watcher.core.sweep import PAGE_LIMIT
 
-_LIST_AGAIN = 10  # steady intervals
+_LIST_AGAIN = 3  # steady intervals
 _PAGES_UNKNOWN = 2  # before the first page has told the count, a list is worth a try when more than one is due
 
 

@@ -75,10 +75,12 @@ class Intake:
         """What was said of one instance; how many were observed by it."""
         instance_id = answer.instance_id
         before = self._ledger.states.get(instance_id)
-        self._observe(instance_id, observation, asked_s=answer.asked_s, reason=answer.reason)
+        believed = self._observe(instance_id, observation, asked_s=answer.asked_s, reason=answer.reason)
         listed = self._held.pop(instance_id, None) if answer.listed else None
         if listed is not None:
             self._ledger.shown(instance_id, listed)
+            if not believed:
+                self._ledger.doubt(instance_id)
             return 0  # counted with its page
         if self._ledger.states.get(instance_id) is not before:
             self._ledger.doubt(instance_id)
@@ -92,9 +94,8 @@ class Intake:
             return 0
         now = self._clock.now()
         listed = self._ledger.page(answer.offset, sweep=sweep)
-        if page is not listed.page:
-            self._read(listed, answer, page, now=now)
-        listed.page, listed.sweep, listed.seen_at = page, sweep, now
+        believed = page if page is listed.page else self._read(listed, answer, page, now=now)
+        listed.page, listed.sweep, listed.seen_at = believed, sweep, now
         for instance_id in listed.changing:
             self._seen(self._ledger.states[instance_id], asked_s=answer.asked_s)
         return listed.watched
@@ -105,8 +106,9 @@ class Intake:
             if instance.id not in self._watchlist.ids and self._watchlist.consider(instance):
                 self._schedule.set(instance.id, self._clock.monotonic())
 
-    def _read(self, listed: Listed, answer: Paged, page: InstancePage, *, now: datetime) -> None:
-        """Take from a page what is not just as it was there the last time."""
+    def _read(self, listed: Listed, answer: Paged, page: InstancePage, *, now: datetime) -> InstancePage:
+        """Take from a page what is not just as it was there the last time; the page without what is not believed."""
+        doubted: set[str] = set()
         before = {instance.id: instance for instance in listed.page.items}
         for instance in page.items:
             if before.pop(instance.id, None) is instance or not self._watchlist.consider(instance):
@@ -117,22 +119,29 @@ class Intake:
                 self._ledger.left(instance.id, listed)  # until then it was last seen when the page was, before
                 continue
             observation = Observation(key=InstanceKey(self._source, instance.id), observed_at=now, instance=instance)
-            self._observe(instance.id, observation, asked_s=answer.asked_s)
-            self._ledger.shown(instance.id, listed)
+            if self._observe(instance.id, observation, asked_s=answer.asked_s):
+                self._ledger.shown(instance.id, listed)
+            else:
+                doubted.add(instance.id)
+                self._ledger.left(instance.id, listed)
         for instance_id in before:
             self._ledger.left(instance_id, listed)
         watched = [instance for instance in page.items if instance.id in self._watchlist.ids]
         listed.watched = len(watched)
         listed.changing = tuple(instance.id for instance in watched if is_changing(instance.status))
+        if not doubted:
+            return page
+        return replace(page, items=tuple(instance for instance in page.items if instance.id not in doubted))
 
     def _observe(
         self, instance_id: str, observation: Observation, *, asked_s: float, reason: Reason | None = None
-    ) -> None:
+    ) -> bool:
+        """Take one observation; False when it is not believed, and nothing is to be remembered of it."""
         self.untried.discard(instance_id)
         state = self._ledger.states.get(instance_id)
         if state is None or not is_unchanged(state, observation.instance):
             if asked_s < self._changed_s.get(instance_id, asked_s):
-                return
+                return False
             self._changed_s[instance_id] = self._clock.monotonic()
             state = self._change(instance_id, state, observation, reason)
         elif observation.instance is not None and state.record is not observation.instance.record:
@@ -144,6 +153,7 @@ class Intake:
             self._ledger.forget(instance_id)
         else:
             self._seen(state, asked_s=asked_s)
+        return True
 
     def _change(
         self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None

@@ -7,7 +7,7 @@ import random
 from watcher.core.budget import Budget
 from watcher.core.clock import Clock
 from watcher.core.errors import CloudError, CloudPermissionError, CloudThrottledError
-from watcher.core.facts import InstanceFailed, ListAvoided, Observer, SourceFailed, SourceRecovered
+from watcher.core.facts import InstanceFailed, ItemsUnreadable, ListAvoided, Observer, SourceFailed, SourceRecovered
 from watcher.core.model import InstanceKey
 from watcher.core.planner import Mode, PollPolicy, Schedule
 from watcher.core.ports import InstancePage
@@ -48,6 +48,7 @@ class Trouble:
         self._observer = observer
         self._failures: dict[str, int] = {}
         self._doubts: dict[str, CloudError] = {}
+        self._unreadable: set[str] = set()
         self._list_is_suspect = False
         self._list_retry_s: float | None = None
         self._list_failures = 0
@@ -78,6 +79,10 @@ class Trouble:
         self._list_failures = 0
         for instance in page.items if self._failures else ():
             self._failures.pop(instance.id, None)
+        new = [item for item in page.malformed if _without_place(item) not in self._unreadable]
+        if new:
+            self._unreadable.update(map(_without_place, new))
+            self._observer(ItemsUnreadable(self._source, new))
 
     def _good(self) -> None:
         if self._health.answered(now_s=self._clock.monotonic()):
@@ -139,3 +144,8 @@ class Trouble:
                 key = InstanceKey(self._source, instance_id)
                 self._observer(InstanceFailed(key, error, first=self._failures[instance_id] == 1))
         self._doubts.clear()
+
+
+def _without_place(item: str) -> str:
+    """What is said of an item but for its place on the page, which is another one each time."""
+    return item.partition("(")[2]

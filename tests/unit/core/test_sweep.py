@@ -111,3 +111,60 @@ def test_a_failed_page_is_asked_three_times_but_the_first_only_once() -> None:
         sweep.failed(100)
     assert sweep.take() is None
     assert sweep.complete
+
+
+def test_a_page_that_is_to_be_asked_again_is_still_missing() -> None:
+    sweep = Sweep(number=1, began_s=0.0)
+    sweep.take()
+    sweep.answered(0, hundred(count=150))
+    sweep.take()
+    sweep.failed(100)
+    assert not sweep.complete
+
+
+def unreadable(size: int, *, count: int) -> InstancePage:
+    return InstancePage(count=count, items=(), malformed=("no status",) * size)
+
+
+def test_items_that_cannot_be_read_count_and_do_not_end_the_list() -> None:
+    sweep = Sweep(number=1, began_s=0.0)
+    sweep.take()
+    sweep.answered(0, unreadable(100, count=300))
+    assert [sweep.take(), sweep.take(), sweep.take()] == [100, 200, None]
+    sweep.answered(100, unreadable(100, count=300))
+    sweep.answered(200, unreadable(100, count=301))
+    assert sweep.take() == 300
+
+
+def test_a_list_that_grows_while_it_is_read_is_followed() -> None:
+    sweep = Sweep(number=1, began_s=0.0)
+    sweep.take()
+    sweep.answered(0, page_of([str(number) for number in range(100)], count=200))
+    assert (sweep.take(), sweep.take()) == (100, None)
+    sweep.answered(100, page_of([str(number) for number in range(100, 200)], count=201))
+    assert sweep.take() == 200
+
+
+def test_a_short_page_ends_it_though_the_count_says_less() -> None:
+    server = Server(60, count=50)
+    read(server)
+    assert server.asked == [0]
+
+
+def test_it_ends_at_the_first_empty_page_in_whatever_order_they_come() -> None:
+    sweep = Sweep(number=1, began_s=0.0)
+    sweep.take()
+    sweep.answered(0, hundred(count=400))
+    while (offset := sweep.take()) is not None:
+        assert offset < 400
+    for offset in (200, 100, 300):
+        sweep.answered(offset, page_of([], count=400))
+    assert sweep.complete
+    assert sweep.end == 100
+
+
+def test_no_count_is_believed_beyond_a_million() -> None:
+    sweep = Sweep(number=1, began_s=0.0)
+    sweep.take()
+    sweep.answered(0, hundred(count=10**9))
+    assert sweep.end == 1_000_000

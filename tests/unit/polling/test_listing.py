@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tests.fakes.polling import AUTO, BY_GET, Bench
-from tests.fakes.values import START, at, instance
+from tests.fakes.values import START, at, history, instance
 from watcher.core.errors import (
+    CloudAuthError,
     CloudEndpointError,
     CloudError,
     CloudMalformedError,
@@ -23,13 +26,17 @@ from watcher.core.facts import (
     BudgetShort,
     CycleFinished,
     InstanceFailed,
+    ItemsUnreadable,
     ListAvoided,
     Observed,
     SourceFailed,
     SourceRecovered,
+    StoreFailed,
+    StoreRecovered,
 )
-from watcher.core.model import InstanceKey, Presence
+from watcher.core.model import Instance, InstanceKey, Presence, SubJob
 from watcher.core.planner import Mode
+from watcher.core.ports import Change, InstancePage
 from watcher.core.watchlist import DiscoverRule
 
 EVERYTHING = (DiscoverRule(labels={"found": "yes"}),)
@@ -163,6 +170,8 @@ async def test_one_bad_item_does_not_spoil_its_page() -> None:
     assert len(bench.store.events) == 149
     assert [fact.first for fact in bench.seen(InstanceFailed)][:2] == [True, False]
     assert not bench.seen(SourceFailed)
+    (unreadable,) = bench.seen(ItemsUnreadable)  # the edge alone
+    assert unreadable.items == ["item 77 (id i00077): no status"]
     assert bench.poller.view().stale == 1
     bench.cloud.script("i00077", "BUILT")
     await bench.clock.advance(60)
@@ -496,6 +505,50 @@ async def test_where_list_and_get_disagree_the_next_list_is_read_though_it_is_th
     assert "i00042" not in bench.cloud.asked[1:]
 
 
+async def test_a_page_that_was_not_believed_of_an_instance_is_believed_the_next_time() -> None:
+    """A get that says "gone" overtakes a page asked for before it, that shows the instance; the page stays the same."""
+    bench = Bench(many(20), policy=replace(AUTO, steady_interval_s=15.0))
+    cloud, clock, key = bench.cloud, bench.clock, "i00007"
+    list_page, show = cloud.list_page, cloud.show
+
+    async def slow_page(**asked: Any) -> InstancePage:
+        page = await list_page(**asked)
+        await clock.sleep(1.0)
+        return page
+
+    async def slow_show(instance_id: str) -> Instance:
+        await clock.sleep(0.5)
+        return await show(instance_id)
+
+    cloud.list_page, cloud.show = slow_page, slow_show  # type: ignore[method-assign] # the cloud takes its time
+
+    async def cycle() -> None:
+        running = asyncio.ensure_future(bench.poller.cycle())
+        while not running.done():
+            await clock.advance(0.25)
+        await clock.advance(running.result())
+
+    await bench.poller.start()
+    await cycle()
+    cloud.listed.remove(key)
+    await cycle()
+    await cycle()
+    cloud.script(key, None)
+    await cycle()
+    cloud.listed.insert(7, key)
+    bench.cloud._next = lambda _: "BUILT"  # type: ignore[assignment, method-assign] # the list shows it, whatever a get says
+    await cycle()
+    await cycle()
+    cloud.script(key, "BUILT")
+    for _ in range(3):
+        await cycle()
+    assert bench.told()[20:] == [("missing", "BUILT", None), ("recovered", "BUILT", "BUILT")]
+    cloud.asked.clear()
+    for _ in range(5):
+        await cycle()
+    assert cloud.asked == []  # the list shows it, and that is believed
+
+
 async def test_an_older_answer_does_not_take_back_the_news() -> None:
     """A page asked for before, answered after a single instance was seen to change."""
     bench = Bench(many(300, "BUILDING"), policy=replace(AUTO, budget_requests=2))
@@ -512,3 +565,378 @@ async def test_an_older_answer_does_not_take_back_the_news() -> None:
     intake._observe(key, newer, asked_s=9.0)
     intake._observe(key, older, asked_s=8.0)
     assert bench.poller._ledger.states[key].status == "BUILT"
+    intake._observe(key, older, asked_s=9.5)  # asked after the news was asked for, before it came
+    assert bench.poller._ledger.states[key].status == "BUILT"
+    intake._observe(key, older, asked_s=10.0)
+    assert bench.poller._ledger.states[key].status == "BUILDING"
+
+
+class TestAsking:
+    async def test_pages_of_every_sweep_are_asked_together_after_the_first(self) -> None:
+        bench = Bench(many(1000), policy=AUTO)
+        await bench.poller.start()
+        await bench.cycles(1)
+        await bench.clock.advance(60)
+        bench.cloud.pages_asked.clear()
+        bench.cloud.gate = asyncio.Event()
+        cycle = asyncio.create_task(bench.poller.cycle())
+        await bench.clock.settle()
+        assert bench.cloud.pages_asked == [0]
+        gate, bench.cloud.gate = bench.cloud.gate, asyncio.Event()
+        gate.set()
+        await bench.clock.settle()
+        assert sorted(bench.cloud.pages_asked) == [0, 100, 200, 300, 400]
+        bench.cloud.gate.set()
+        await cycle
+
+    async def test_a_list_that_is_longer_than_it_is_worth_costs_its_first_page(self) -> None:
+        bench = Bench(many(5), policy=AUTO)
+        await bench.poller.start()
+        await bench.cycles(1)
+        bench.cloud.listed += [f"other{number}" for number in range(2000)]
+        bench.cloud.pages_asked.clear()
+        await bench.clock.advance(60)
+        await bench.cycles(3)
+        assert bench.cloud.pages_asked == [0]
+        assert sorted(set(bench.cloud.asked)) == bench.ids
+
+    async def test_what_is_not_watched_is_not_told_when_it_fails(self) -> None:
+        bench = Bench({**many(5), "other": ["ERROR"]}, policy=AUTO, watched=list(many(5)))
+        await bench.poller.start()
+        await bench.cycles(4)
+        assert {event.instance_id for event in bench.store.events} == set(many(5))
+        assert bench.cloud.asked_for_steps == []
+
+    async def test_one_that_failed_on_a_page_was_seen_there(self) -> None:
+        bench = Bench(many(250), policy=AUTO)
+        await bench.poller.start()
+        await bench.cycles(1)
+        bench.cloud.script("i00123", "ERROR")
+        await bench.clock.advance(60)
+        await bench.cycles(4)
+        assert bench.told()[250:] == [("transition", "BUILT", "ERROR")]
+        assert bench.cloud.asked == []  # nobody is missed by the list, so nobody is asked for by itself
+
+    async def test_the_look_for_a_reason_is_paid_from_the_budget(self) -> None:
+        bench = Bench({"a": ["BUILDING", "ERROR"]}, policy=replace(BY_GET, budget_requests=10))
+        await bench.poller.start()
+        await bench.cycles(2)
+        assert len(bench.cloud.asked) + len(bench.cloud.asked_for_steps) == 3
+        assert bench.poller._budget.available(bench.clock.monotonic()) == 7
+
+    async def test_an_alert_does_not_wait_for_ever_for_its_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bench = Bench({"a": ["BUILDING", "ERROR"]})
+        monkeypatch.setattr("watcher.polling.asker._REASON_TIMEOUT_S", 0.0)
+
+        async def never(_: str) -> list[SubJob]:
+            await asyncio.Event().wait()
+            return []
+
+        bench.cloud.sub_jobs = never  # type: ignore[assignment, method-assign] # the cloud does not answer
+        await bench.poller.start()
+        await bench.cycles(2)
+        assert bench.told()[-1] == ("transition", "BUILDING", "ERROR")
+
+    async def test_a_source_is_settled_though_one_instance_cannot_be_observed(self) -> None:
+        bench = Bench({"a": ["BUILT"], "bad": [CloudMalformedError("HTML")], "b": ["BUILT"]})
+        await bench.poller.start()
+        assert not bench.poller.settled
+        await bench.cycles(1)
+        assert bench.poller.settled
+
+    async def test_with_discovery_it_is_settled_when_the_list_was_read_to_its_end(self) -> None:
+        bench = Bench(many(300), policy=replace(AUTO, budget_requests=2), watched=[], discover=EVERYTHING)
+        await bench.poller.start()
+        await bench.cycles(1)
+        assert len(bench.cloud.pages_asked) == 2
+        assert not bench.poller.settled
+        await bench.cycles(2)
+        assert bench.poller.settled
+
+
+class TestTaking:
+    async def test_what_is_configured_stays_watched_after_it_was_deleted(self) -> None:
+        bench = Bench({"a": ["DELETING", None, "BUILT"]})
+        await bench.poller.start()
+        await bench.cycles(3)
+        assert [kind for kind, _, _ in bench.told()] == ["discovered", "deleted", "discovered"]
+
+    async def test_the_first_change_after_a_restart_names_the_last_run_s_sight(self) -> None:
+        bench = Bench({"a": ["BUILDING"]})
+        await bench.poller.start()
+        await bench.cycles(1)
+        bench.cloud.script("a", "BUILT")
+        bench.poller = bench.fresh_poller()
+        await bench.poller.start()
+        await bench.clock.advance(100)
+        await bench.poller.cycle()
+        assert bench.store.events[-1].previous_observed_at == at(0)
+
+    async def test_a_record_that_changes_without_news_is_kept(self) -> None:
+        """A second build is told from the first by the image that is remembered, also after a restart."""
+        bench = Bench({"a": ["BUILT"]})
+        bench.cloud.script("a", instance("BUILT", id="a"), instance("BUILT", id="a", image_id="img-1"))
+        await bench.poller.start()
+        await bench.cycles(2)
+        assert len(bench.told()) == 1
+        bench.cloud.script("a", instance("BUILT", id="a", image_id="img-2"))
+        bench.poller = bench.fresh_poller()
+        await bench.poller.start()
+        await bench.cycles(1)
+        assert bench.told()[1:] == [("transition", "BUILT", "BUILT")]
+
+    async def test_with_get_and_discovery_nobody_is_asked_twice_and_nobody_starves(self) -> None:
+        policy = replace(AUTO, mode=Mode.GET)
+        bench = Bench({**many(5), "bad": ["ERROR"]}, policy=policy, watched=[], discover=EVERYTHING)
+        await bench.poller.start()
+        await bench.cycles(3)
+        assert {event.instance_id for event in bench.store.events} == {*bench.cloud.listed}
+        bench.poller = bench.fresh_poller()
+        await bench.poller.start()
+        for _ in range(2):
+            bench.cloud.asked.clear()
+            await bench.clock.advance(60)
+            await bench.poller.cycle()
+            await bench.poller.cycle()
+            assert sorted(bench.cloud.asked) == sorted(bench.cloud.listed)
+
+    async def test_what_was_deleted_is_not_asked_for_after_a_restart(self) -> None:
+        bench = Bench({"a": ["BUILT"], "b": ["DELETING"]}, policy=AUTO, watched=[], discover=EVERYTHING)
+        await bench.poller.start()
+        await bench.cycles(1)
+        bench.cloud.script("b", None)
+        await bench.clock.advance(15)
+        await bench.cycles(3)
+        assert bench.told()[-1] == ("deleted", "DELETING", None)
+        bench.poller = bench.fresh_poller()
+        await bench.poller.start()
+        assert [state.key.id for state in bench.poller.states()] == ["a"]
+
+
+class TestTrouble:
+    async def test_one_failing_instance_is_asked_less_and_less_and_told_once_for_each_answer(self) -> None:
+        bench = Bench({"a": ["BUILT"], "bad": [CloudMalformedError("HTML")], "b": ["BUILT"]})
+        await bench.poller.start()
+        while bench.clock.monotonic() < 1200:
+            await bench.cycles(2)
+        asked = bench.cloud.asked.count("bad")
+        assert 8 <= asked <= 25
+        assert len(bench.seen(InstanceFailed)) == asked
+        assert bench.poller.view().stale == 1
+        bench.cloud.script("bad", "BUILT")
+        await bench.clock.advance(300)
+        await bench.cycles(2)
+        assert bench.poller.view().stale == 0
+
+    async def test_retry_after_of_one_instance_is_kept(self) -> None:
+        bad = CloudUnavailableError("busy", retry_after_s=200.0)
+        bench = Bench({"a": ["BUILT"], "bad": [bad], "b": ["BUILT"]})
+        await bench.poller.start()
+        while bench.clock.monotonic() < 130:
+            await bench.cycles(2)
+        assert bench.cloud.asked.count("bad") == 1
+
+    async def test_when_all_of_a_few_fail_it_is_the_source(self) -> None:
+        bench = Bench({"a": ["BUILT", DOWN], "b": ["BUILT", DOWN]})
+        await bench.poller.start()
+        await bench.cycles(1)
+        await bench.clock.advance(60)
+        await bench.poller.cycle()
+        assert len(bench.seen(SourceFailed)) == 1
+        assert not bench.seen(InstanceFailed)
+
+    async def test_one_that_fails_by_itself_and_is_on_a_page_is_no_failure(self) -> None:
+        bench = Bench(many(250), policy=AUTO)
+        bench.cloud.listed.remove("i00123")
+        await bench.poller.start()
+        await bench.cycles(2)
+        bench.cloud.listed.insert(123, "i00123")
+        show = bench.cloud.show
+
+        async def fail(instance_id: str) -> Instance:
+            await show(instance_id)
+            raise DOWN
+
+        bench.cloud.show = fail  # type: ignore[method-assign] # by itself it cannot be observed
+        bench.cloud.asked.clear()
+        await bench.clock.advance(60)
+        await bench.cycles(1)
+        assert bench.cloud.asked == ["i00123"]
+        assert not bench.seen(InstanceFailed)
+        assert bench.poller.view().stale == 0
+
+    async def test_a_list_that_failed_now_and_then_is_not_avoided(self) -> None:
+        bench = Bench(many(200), policy=AUTO)
+        await bench.poller.start()
+        await bench.cycles(1)
+        for _ in range(3):
+            bench.cloud.page_failures = {0: DOWN}
+            await bench.clock.advance(60)
+            await bench.poller.cycle()
+            bench.cloud.page_failures = {}
+            await bench.clock.advance(10)
+            await bench.poller.cycle()
+        assert len(bench.seen(SourceFailed)) == len(bench.seen(SourceRecovered)) == 3
+        assert not bench.seen(ListAvoided)
+
+    async def test_a_list_avoided_again_is_told_again(self) -> None:
+        bench = Bench(many(20), policy=AUTO)
+        await bench.poller.start()
+        for times in (1, 2):
+            bench.cloud.page_failures = {0: CloudPermissionError("no permission", http_status=403)}
+            await bench.clock.advance(60)
+            await bench.cycles(2)
+            assert len(bench.seen(ListAvoided)) == times
+            bench.cloud.page_failures = {}
+            await bench.clock.advance(600)
+            await bench.cycles(2)
+
+    async def test_a_new_credential_does_not_end_a_pause_that_is_for_something_else(self) -> None:
+        bench = Bench({"a": [CloudThrottledError("slow down", retry_after_s=42.0)], "b": ["BUILT"]})
+        bench.cloud.new_credential = True
+        await bench.poller.start()
+        await bench.poller.cycle()
+        await bench.clock.advance(10)
+        await bench.poller.cycle()
+        assert len(bench.cloud.asked) == 1
+
+    async def test_a_store_that_cannot_be_written_is_tried_again_soon(self) -> None:
+        bench = Bench({"a": ["BUILT"]})
+        await bench.poller.start()
+        bench.store.broken = True
+        assert await bench.poller.cycle() <= 2.0
+        bench.store.broken = False
+        await bench.clock.advance(2)
+        await bench.poller.cycle()
+        assert len(bench.told()) == 1
+        assert len(bench.cloud.asked) == 1
+
+    async def test_every_trouble_with_the_store_is_told_once_with_its_end(self) -> None:
+        bench = Bench({"a": ["BUILDING", "BUILT"] * 2 + ["BUILDING"]})
+        await bench.poller.start()
+        for times in (1, 2):
+            bench.store.broken = True
+            await bench.clock.advance(60)
+            await bench.cycles(2)
+            bench.store.broken = False
+            await bench.cycles(2)
+            await bench.clock.advance(300)
+            await bench.cycles(1)
+            assert [fact.first for fact in bench.seen(StoreFailed)].count(True) == times
+            assert len(bench.seen(StoreRecovered)) == times
+
+    async def test_a_retry_after_of_nothing_is_no_leave_to_hammer(self) -> None:
+        bench = Bench({"a": [CloudUnavailableError("busy", retry_after_s=0.0)]})
+        await bench.poller.start()
+        assert await bench.poller.cycle() == 0.1
+
+    async def test_a_source_that_stays_down_is_asked_less_and_less(self) -> None:
+        bench = Bench({"a": [DOWN]})
+        await bench.poller.start()
+        while bench.clock.monotonic() < 1200:
+            await bench.cycles(2)
+        assert [fact.first for fact in bench.seen(SourceFailed)][:2] == [True, False]
+        assert 8 <= len(bench.cloud.asked) <= 25
+        bench.cloud.script("a", "BUILT", DOWN)
+        await bench.clock.advance(300)
+        assert await bench.poller.cycle() == 60.0
+        await bench.clock.advance(60)
+        assert await bench.poller.cycle() <= 1.0  # a new outage: what was before it does not count
+
+    async def test_failures_with_good_answers_in_between_are_no_outage(self) -> None:
+        bench = Bench(many(30), policy=BY_GET)
+        await bench.poller.start()
+        await bench.cycles(1)
+        for key in bench.ids[:8]:
+            bench.cloud.script(key, CloudMalformedError("HTML"), "BUILT")
+            await bench.clock.advance(60)
+            await bench.cycles(2)
+        assert len(bench.seen(InstanceFailed)) == 8
+        assert not bench.seen(SourceFailed)
+
+    async def test_a_credential_that_works_again_is_looked_at_no_more(self) -> None:
+        bench = Bench({"a": [CloudAuthError("bad key", http_status=401), "BUILT"]})
+        await bench.poller.start()
+        await bench.cycles(1)
+        await bench.clock.advance(360)
+        assert await bench.poller.cycle() == 60.0
+
+
+class TestSightings:
+    async def test_after_a_page_came_again_nobody_on_it_is_asked_by_himself(self) -> None:
+        bench = Bench(many(300), policy=AUTO)
+        await bench.poller.start()
+        await bench.cycles(1)
+        bench.cloud.page_failures[200] = DOWN
+        await bench.clock.advance(60)
+        await bench.cycles(2)
+        assert len(bench.cloud.asked) == 100
+        bench.cloud.page_failures.clear()
+        await bench.clock.advance(60)
+        await bench.cycles(2)
+        bench.cloud.asked.clear()
+        await bench.clock.advance(60)
+        await bench.cycles(4)
+        assert bench.cloud.asked == []
+
+    async def test_the_last_sight_by_itself_counts_as_well_as_that_on_the_page(self) -> None:
+        bench = Bench({**many(300), "i00007": ["BUILDING"]}, policy=AUTO)
+        await bench.poller.start()
+        await bench.cycles(2)
+        bench.cloud.script("i00007", "BUILT")
+        await bench.clock.advance(15)
+        await bench.poller.cycle()
+        assert bench.cloud.asked == ["i00007", "i00007"]
+        change = bench.store.events[-1]
+        assert (change.previous_observed_at, change.observed_at) == (at(15), at(30))
+
+
+async def test_what_is_added_during_a_commit_is_committed_next() -> None:
+    bench = Bench({})
+    outbox, commit = bench.poller._outbox, bench.store.commit
+    first, second = (Change(state=history(status)[0], events=()) for status in ("BUILDING", "BUILT"))
+
+    async def slow(changes: Sequence[Change], *, now: datetime) -> None:
+        await commit(changes, now=now)
+        if first in changes:
+            outbox.add(second)
+
+    bench.store.commit = slow  # type: ignore[method-assign] # something happens meanwhile
+    outbox.add(first)
+    assert await outbox.flush() is None
+    assert await outbox.flush() is None
+    assert [state.status for state in bench.store.states.values()] == ["BUILT"]
+
+
+async def test_news_are_committed_at_once_also_when_something_quiet_comes_after_them() -> None:
+    bench = Bench({})
+    outbox, (state, told) = bench.poller._outbox, history("BUILT")
+    outbox.add(Change(state=state, events=()))
+    await outbox.flush_news()
+    assert bench.store.commits == 0
+    outbox.add(Change(state=state, events=tuple((event, ()) for event in told)))
+    outbox.add(Change(state=state, events=()))
+    await outbox.flush_news()
+    assert bench.store.commits == 1
+    await outbox.flush_news()
+    outbox.add(Change(state=state, events=()))
+    await outbox.flush_news()
+    assert bench.store.commits == 1
+
+
+async def test_a_store_that_stays_broken_is_tried_less_and_less() -> None:
+    bench = Bench({})
+    outbox = bench.poller._outbox
+    outbox.add(Change(state=history("BUILT")[0], events=()))
+    bench.store.broken = True
+    waits_s = [await outbox.flush() or 0.0 for _ in range(12)]
+    assert waits_s[0] <= 1.0
+    assert min(waits_s[-3:]) >= 30.0
+
+
+async def test_the_first_absence_costs_no_commit() -> None:
+    bench = Bench({"a": ["BUILT", None]})
+    await bench.poller.start()
+    await bench.cycles(2)
+    assert len(bench.cloud.asked) == 2
+    assert bench.store.commits == 1
