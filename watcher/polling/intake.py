@@ -84,7 +84,8 @@ class Intake:
             return 0  # counted with its page
         if self._ledger.states.get(instance_id) is not before:
             self._ledger.doubt(instance_id)
-        self._ledger.alone(instance_id, observation.observed_at)
+        if instance_id in self._watchlist.ids:
+            self._ledger.alone(instance_id, observation.observed_at)
         return 1
 
     def take_page(self, answer: Paged, page: InstancePage, *, sweep: int) -> int:

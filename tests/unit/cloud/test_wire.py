@@ -14,8 +14,9 @@ from multidict import CIMultiDict
 
 from watcher.cloud import iam, wire
 from watcher.cloud.auth.temporary import parse_temporary_key
+from watcher.cloud.client import _AskedPage
 from watcher.cloud.decode import parse_time
-from watcher.cloud.exchange import Answer
+from watcher.cloud.exchange import Answer, Endpoint, Request
 from watcher.core.errors import CloudEndpointError, CloudError, CloudMalformedError
 from watcher.core.ports import InstancePage
 
@@ -354,3 +355,25 @@ def test_half_of_a_surrogate_pair_is_malformed_and_a_whole_one_is_not() -> None:
     assert len(page.malformed) == 1
     with pytest.raises(CloudMalformedError):
         show(b'{"id":"1","name":"\\ud83d"}', asked="1")
+
+
+def test_a_mark_belongs_to_its_item_also_beside_a_bad_one_which_counts() -> None:
+    items = [server(id="1"), {}, server(id="2")]
+    page, marks = wire.parse_instance_page(answer({"items": items}), offset=100, known={})
+    assert page.count == 104
+    assert len(marks) == len(page.items) == 2
+
+
+def test_a_page_asked_for_again_and_again_is_always_what_it_says_now() -> None:
+    asked = _AskedPage(0, Request(endpoint=Endpoint.parse("https://cloud.example"), path="/", query="", project_id="p"))
+
+    def read(*statuses: str) -> InstancePage:
+        items: list[Any] = [server(id=str(number), status=status) for number, status in enumerate(statuses)]
+        return asked.read(answer({"count": 2, "items": items}))
+
+    for statuses in (("AAA", "AAA"), ("AAA", "BBB"), ("BBB", "AAA"), ("AAA",), ("CCC", "AAA"), ("AAA", "AAA")):
+        page = read(*statuses)
+        assert tuple(item.status for item in page.items) == statuses
+        assert read(*statuses) is page
+        assert [item.id for item in page.items] == [str(number) for number in range(len(statuses))]
+    assert read("AAA", "DDD").items[0] is read("AAA", "EEE").items[0]

@@ -34,3 +34,10 @@ def test_ids_tell_outages_apart_and_the_same_one_alike() -> None:
 
     assert ids(0) == ids(0)
     assert len({*ids(0), *ids(1000)}) == 4
+
+
+def test_the_next_outage_has_its_own_beginning() -> None:
+    state, _ = begin_outage(None, source="prod", since=at(0), now=at(300), severity=Severity.CRITICAL, error=ERROR)
+    state, _ = end_outage(state, now=at(600))
+    _, down = begin_outage(state, source="prod", since=at(1000), now=at(1300), severity=Severity.CRITICAL, error=ERROR)
+    assert (down.duration_s, down.previous_observed_at, down.sequence) == (300.0, at(600), 3)

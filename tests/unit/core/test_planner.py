@@ -171,6 +171,25 @@ def test_a_list_that_showed_nobody_is_read_again_after_a_while() -> None:
     assert 5 <= sweeps <= 7
 
 
+def test_a_sweep_takes_no_due_time_but_of_those_who_wait_for_it() -> None:
+    planned = Planned("due", "due too", "unlisted", "later")
+    planned.schedule.unlisted("unlisted", now_s=0.0)
+    planned.set("later", 40.0)
+    planned.schedule.sweep_begins(now_s=0.0, budget_per_s=3.0)
+    planned.schedule.sweep_ended(pages=1, began_s=0.0, factor=1.0)
+    assert planned.plan(0.0) == Plan(gets=("unlisted",))
+    planned.see("unlisted", "BUILT", 0.0)
+    assert planned.schedule.next_due_s() == 40.0
+
+
+def test_leaving_the_list_moves_nobody_who_has_a_due_time() -> None:
+    planned = Planned("rides", "rides too")
+    planned.set("later", 40.0)
+    planned.schedule.sweep_begins(now_s=0.0, budget_per_s=3.0)
+    planned.schedule.avoid_list(now_s=5.0)
+    assert set(planned.plan(5.0).gets) == {"rides", "rides too"}
+
+
 def test_discovery_reads_the_list_whatever_it_costs_and_gets_are_by_get() -> None:
     planned = Planned("a", mode=Mode.GET, discovers=True)
     plan = planned.plan(0.0)
@@ -179,6 +198,12 @@ def test_discovery_reads_the_list_whatever_it_costs_and_gets_are_by_get() -> Non
     assert planned.plan(0.0) == Plan(sweep=True)
     planned.sweep(0.0, {}, pages=100)
     assert planned.schedule.next_due_s() == SLOW_S
+
+
+def test_with_discovery_a_few_that_change_do_not_have_the_list_read_for_them() -> None:
+    planned = Planned(*ids(300), discovers=True)
+    planned.sweep(0.0, {key: "BUILDING" if key < "i00001" else "BUILT" for key in ids(300)}, pages=3)
+    assert planned.plan(FAST_S) == Plan(gets=("i00000",))
 
 
 def test_during_a_long_sweep_the_changing_ones_are_still_asked() -> None:

@@ -60,3 +60,7 @@ def test_renamed_it_stays_watched_until_it_is_gone() -> None:
     assert watchlist.consider(instance("BUILT", id="1", name="other"))
     watchlist.drop("1")
     assert watchlist.ids == set()
+
+
+def test_what_is_configured_is_watched_whatever_the_rules_mean() -> None:
+    assert Watchlist({"1": {}}, [DiscoverRule(name="lab-*")]).ids == {"1"}

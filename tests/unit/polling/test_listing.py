@@ -940,3 +940,24 @@ async def test_the_first_absence_costs_no_commit() -> None:
     await bench.cycles(2)
     assert len(bench.cloud.asked) == 2
     assert bench.store.commits == 1
+
+
+async def test_absences_with_a_sight_in_between_are_not_added_up() -> None:
+    bench = Bench({"a": ["BUILT", None] * 4})
+    await bench.poller.start()
+    await bench.cycles(7)
+    assert bench.told() == [("discovered", None, "BUILT")]
+
+
+async def test_one_no_such_instance_does_not_delete_what_was_discovered() -> None:
+    bench = Bench({"a": ["BUILT", None, "BUILT"]}, watched=[], policy=replace(AUTO, mode=Mode.GET), discover=EVERYTHING)
+    await bench.poller.start()
+    await bench.cycles(4)
+    assert bench.told() == [("discovered", None, "BUILT")]
+
+
+async def test_what_is_deleted_is_told_once_however_often_it_is_not_there() -> None:
+    bench = Bench({"a": ["DELETING", None]})
+    await bench.poller.start()
+    await bench.cycles(6)
+    assert bench.told()[1:] == [("deleted", "DELETING", None)]
