@@ -7,7 +7,7 @@ import json
 import random
 import signal
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,18 +26,6 @@ KINDS = {"discovered", "transition", "deleted", "missing", "recovered"}
 NEXT = {"CREATING": "ACTIVE", "ACTIVE": "BUILDING", "BUILDING": "BUILT", "BUILT": "BUILDING"}
 
 Told = tuple[str, str | None, str | None]
-
-
-@pytest.fixture
-async def cloud() -> AsyncIterator[Simulator]:
-    async with Simulator(Scenario(), speed=0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 def receivers(hooks: Sink) -> list[dict[str, Any]]:

@@ -13,21 +13,9 @@ from standardwebhooks import Webhook
 
 from tests.acceptance.process import configuration, running, sample
 from tests.fakes.sink import Received, Reply, Sink
-from watcher.simulator import Reason, Scenario, Simulator
+from watcher.simulator import Reason, Simulator
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-
-
-@pytest.fixture
-async def cloud() -> AsyncIterator[Simulator]:
-    async with Simulator(Scenario(), speed=0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

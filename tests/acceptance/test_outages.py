@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.acceptance.process import configuration, running, sample, source
 from tests.acceptance.test_faults import FAULTS, HARMLESS
@@ -17,18 +15,6 @@ from watcher.simulator import Fault, Scenario, Simulator
 QUICK = {"timeout": "500ms", "backoff": {"initial": "100ms", "max": "500ms"}}
 BRISK = {"timeout": "5s", "backoff": {"initial": "50ms", "max": "100ms"}}
 NO_DETAILS = {"listen": "127.0.0.1:0", "metrics_instance_limit": 0}
-
-
-@pytest.fixture
-async def cloud() -> AsyncIterator[Simulator]:
-    async with Simulator(Scenario(), speed=0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 def receivers(hooks: Sink) -> list[dict[str, Any]]:

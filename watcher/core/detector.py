@@ -21,6 +21,7 @@ from watcher.core.model import (
     Event,
     EventKind,
     Instance,
+    InstanceKey,
     InstanceState,
     Observation,
     Presence,
@@ -65,23 +66,24 @@ def detect(
     state: InstanceState | None, observation: Observation, context: Context
 ) -> tuple[InstanceState, tuple[Event, ...]]:
     """The state after the observation, and what there is to tell, in order."""
-    known = state if state is not None else _never_seen(observation)
+    known = state if state is not None else never_seen(observation.key, at=observation.observed_at)
     if observation.instance is None:
         return _absent(known, observation, context)
     return _present(known, observation, observation.instance, context)
 
 
-def _never_seen(observation: Observation) -> InstanceState:
+def never_seen(key: InstanceKey, *, at: datetime) -> InstanceState:
+    """The state of what nothing is known of yet."""
     return InstanceState(
-        key=observation.key,
+        key=key,
         name="",
         status=None,
         image_id="",
         updated_at="",
         record="{}",
         sequence=0,
-        since=observation.observed_at,
-        observed_at=observation.observed_at,
+        since=at,
+        observed_at=at,
     )
 
 

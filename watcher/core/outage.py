@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from watcher.core.alerts import reconcile, worst
-from watcher.core.detector import event_id
+from watcher.core.detector import event_id, never_seen
 from watcher.core.errors import CloudError
 from watcher.core.event_json import format_time
 from watcher.core.model import Event, EventKind, InstanceKey, InstanceState, Reason, Severity
@@ -27,17 +27,7 @@ def begin_outage(
     state: InstanceState | None, *, source: str, since: datetime, now: datetime, severity: Severity, error: CloudError
 ) -> tuple[InstanceState, Event]:
     """The source has not answered since `since`, for too long: the alert fires."""
-    known = state or InstanceState(
-        key=source_key(source),
-        name="",
-        status=None,
-        image_id="",
-        updated_at="",
-        record="{}",
-        sequence=0,
-        since=since,
-        observed_at=now,
-    )
+    known = state or never_seen(source_key(source), at=now)
     known = replace(known, since=since, updated_at=format_time(since))
     reason = Reason(code=error.code, message=str(error.args[0]), exact=True)
     return _tell(known, EventKind.UNREACHABLE, {UNREACHABLE: severity}, now=now, reason=reason)
