@@ -190,7 +190,7 @@ def advice(error: CloudError) -> str:
     """What the operator can do about a source that fails this way."""
     match error:
         case CloudAuthError():
-            return "check credential, region and clock; asked again after the cloud's 5 min lock, or when a secret's file changes"
+            return "check credential, region and clock; asked again after the 5 min lock, or when its file changes"
         case CloudPermissionError():
             return "grant workspace:imageServer:get and workspace:imageServer:list to the credential"
         case CloudThrottledError():
