@@ -123,7 +123,8 @@ def parse_instance_page(
     an item with such a mark is that one, and not read again.
 
     A `count` that is no sensible number is replaced by one more than this page proves to exist, so that whoever goes by
-    it asks for the next page; an empty page ends that. Raises CloudMalformedError.
+    it asks for the next page; an empty page ends that. Raises CloudMalformedError, also when none of several items can
+    be read.
     """
     count, items = _page(answer)
     marks = array("q")
@@ -135,6 +136,8 @@ def parse_instance_page(
         return instance
 
     good, bad = _each(items, read)
+    if len(bad) > 1 and not good:  # one bad item may be bad itself; where all are, it is the answer that is
+        raise malformed(answer, f"none of its {len(bad)} items can be read, such as {bad[0]}")
     if count is None:
         count = offset + len(items) + bool(items)
     return InstancePage(count=count, items=tuple(good), malformed=tuple(bad)), marks

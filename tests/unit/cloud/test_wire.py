@@ -377,3 +377,9 @@ def test_a_page_asked_for_again_and_again_is_always_what_it_says_now() -> None:
         assert read(*statuses) is page
         assert [item.id for item in page.items] == [str(number) for number in range(len(statuses))]
     assert read("AAA", "DDD").items[0] is read("AAA", "EEE").items[0]
+
+
+def test_a_page_of_nothing_that_can_be_read_is_malformed_and_one_bad_item_alone_is_not() -> None:
+    with pytest.raises(CloudMalformedError, match="none of its 2 items can be read, such as item 0"):
+        read_page(answer({"count": 2, "items": [{"id": []}, {}]}))
+    assert len(read_page(answer({"count": 1, "items": [{}]})).malformed) == 1
