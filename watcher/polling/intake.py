@@ -98,7 +98,8 @@ class Intake:
         believed = page if page is listed.page else self._read(listed, answer, page, now=now)
         listed.page, listed.sweep, listed.seen_at = believed, sweep, now
         for instance_id in listed.changing:
-            self._seen(self._ledger.states[instance_id], asked_s=answer.asked_s)
+            if instance_id in self._watchlist.ids:  # a list may lag behind and show what a get has found to be gone
+                self._seen(self._ledger.states[instance_id], asked_s=answer.asked_s)
         return listed.watched
 
     def _meet(self, page: InstancePage) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.cloud import Answer
 from tests.fakes.polling import AUTO, BY_GET, Bench
 from tests.fakes.values import START, at, history, instance
 from watcher.core.errors import (
@@ -354,6 +355,29 @@ class TestDiscovery:
         await bench.cycles(4)
         assert bench.cloud.asked == []
         assert len(list(bench.poller.states())) == 119
+
+    async def test_a_list_that_lags_behind_a_deletion_brings_nothing_back(self) -> None:
+        bench = Bench(many(300, "BUILT"), policy=AUTO, watched=[], discover=EVERYTHING)
+        bench.cloud.script("i00042", "DELETING")
+        await bench.poller.start()
+        await bench.cycles(1)
+        bench.cloud._answers["i00042"].clear()
+        shown = bench.cloud._next
+
+        def lagging(instance_id: str) -> Answer:
+            return "DELETING" if instance_id == "i00042" else shown(instance_id)
+
+        bench.cloud._next = lagging  # type: ignore[method-assign] # the list shows what a get finds to be gone
+        bench.cloud.default = None
+        await bench.clock.advance(15)
+        await bench.cycles(1)
+        assert bench.told()[300:] == [("deleted", "DELETING", None)]
+        bench.cloud.asked.clear()
+        for _ in range(3):
+            await bench.clock.advance(60)
+            await bench.cycles(2)
+        assert bench.cloud.asked == []
+        assert len(bench.told()) == 301
 
     async def test_gone_while_the_watcher_was_down_is_told_once(self) -> None:
         bench = Bench(many(120), policy=AUTO, watched=[], discover=EVERYTHING)
