@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import translate
+from fnmatch import fnmatchcase
 
 from watcher.core.model import Instance, InstanceState
 
 _DEFAULT_PROJECT = "0"
-
-_Match = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +30,7 @@ class Watchlist:
 
     def __init__(self, configured: Mapping[str, Mapping[str, str]], rules: Sequence[DiscoverRule] = ()) -> None:
         self._configured = configured
-        self._rules = [(re.compile(translate(rule.name)).match if rule.name else None, rule) for rule in rules]
+        self._rules = rules
         self._ids = set(configured)
 
     @property
@@ -49,7 +46,7 @@ class Watchlist:
     @property
     def enterprise_project_id(self) -> str | None:
         """The one enterprise project that every rule names: the list need not show others. None: show all."""
-        named = {rule.enterprise_project_id for _, rule in self._rules}
+        named = {rule.enterprise_project_id for rule in self._rules}
         return named.pop() if len(named) == 1 else None
 
     def is_configured(self, instance_id: str) -> bool:
@@ -58,21 +55,16 @@ class Watchlist:
 
     def consider(self, instance: Instance) -> bool:
         """Watch an instance that the list shows, if a rule means it; whether it is watched."""
-        if instance.id in self._ids:
-            return True
-        if any(self._means(match, rule, instance.name, instance.record) for match, rule in self._rules):
-            self._ids.add(instance.id)
-            return True
-        return False
+        return self._consider(instance.id, instance.name, instance.record)
 
     def remember(self, state: InstanceState) -> bool:
         """Watch an instance that an earlier run discovered, if a rule still means it; whether it is watched."""
-        key = state.key.id
-        if key not in self._ids and any(
-            self._means(match, rule, state.name, state.record) for match, rule in self._rules
-        ):
-            self._ids.add(key)
-        return key in self._ids
+        return self._consider(state.key.id, state.name, state.record)
+
+    def _consider(self, instance_id: str, name: str, record: str) -> bool:
+        if instance_id not in self._ids and any(self._means(rule, name, record) for rule in self._rules):
+            self._ids.add(instance_id)
+        return instance_id in self._ids
 
     def drop(self, instance_id: str) -> None:
         """Watch an instance no more: it is gone."""
@@ -81,13 +73,13 @@ class Watchlist:
     def labels(self, instance_id: str, *, name: str, record: str) -> dict[str, str]:
         """The labels of every rule that means the instance, and over them its own."""
         labels: dict[str, str] = {}
-        for match, rule in self._rules:
-            if self._means(match, rule, name, record):
+        for rule in self._rules:
+            if self._means(rule, name, record):
                 labels |= rule.labels
         return {**labels, **self._configured.get(instance_id, {})}
 
-    def _means(self, match: _Match | None, rule: DiscoverRule, name: str, record: str) -> bool:
-        if match is not None and match(name) is None:
+    def _means(self, rule: DiscoverRule, name: str, record: str) -> bool:
+        if rule.name is not None and not fnmatchcase(name, rule.name):
             return False
         return rule.enterprise_project_id is None or rule.enterprise_project_id == self._project_of(record)
 
