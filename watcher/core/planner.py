@@ -67,10 +67,9 @@ class Demand:
     def told(self, policy: PollPolicy, *, budget_per_s: float) -> str:
         """The shortage in figures, in requests a minute."""
         counts = [(self.changing, policy.interval_s), (self.resting, policy.steady_interval_s)]
-        who = " and ".join(
-            f"{count:,}{' instances' if first else ''} at {interval_s:g}s"
-            for first, (count, interval_s) in zip((True, False), [pair for pair in counts if pair[0]], strict=False)
-        )
+        first, *second = [(count, interval_s) for count, interval_s in counts if count] or counts[1:]
+        who = f"{first[0]:,} instances at {first[1]:g}s"
+        who += "".join(f" and {count:,} at {interval_s:g}s" for count, interval_s in second)
         need, budget = round(self.requests_per_s * 60), round(budget_per_s * 60)
         return f"{who} need {need:,} requests a minute in {self.mode} mode; budget {budget:,}"
 
@@ -247,20 +246,19 @@ class Schedule:
         changing = len(self._changing)
         resting = len(self._ids) - changing
         by_get = changing / policy.interval_s + resting / policy.steady_interval_s
-        if policy.mode is Mode.GET:
-            listing = (pages or 0) / policy.steady_interval_s if self._discovers else 0.0
-            return Demand(changing=changing, resting=resting, requests_per_s=by_get + listing, mode=Mode.GET)
-        if pages is None:
-            return None
-        apart = len(self._unlisted) / policy.steady_interval_s
-        if policy.mode is Mode.LIST:
-            between_s = policy.interval_s if changing else policy.steady_interval_s
-            by_list = pages / between_s + apart
-        else:
-            by_list = pages / policy.steady_interval_s + min(changing, pages) / policy.interval_s + apart
-        cheaper = by_get if policy.mode is Mode.AUTO and not self._discovers and by_get < by_list else by_list
-        mode = Mode.GET if cheaper == by_get and cheaper != by_list else Mode.LIST
-        return Demand(changing=changing, resting=resting, requests_per_s=cheaper, mode=mode)
+        discovery = (pages or 0) / policy.steady_interval_s if self._discovers else 0.0
+        mode, need_per_s = Mode.GET, by_get + discovery
+        if policy.mode is not Mode.GET:
+            if pages is None:
+                return None
+            by_list = len(self._unlisted) / policy.steady_interval_s
+            if policy.mode is Mode.LIST:
+                by_list += pages / (policy.interval_s if changing else policy.steady_interval_s)
+            else:
+                by_list += pages / policy.steady_interval_s + min(changing, pages) / policy.interval_s
+            if policy.mode is Mode.LIST or self._discovers or by_list <= by_get:
+                mode, need_per_s = Mode.LIST, by_list
+        return Demand(changing=changing, resting=resting, requests_per_s=need_per_s, mode=mode)
 
 
 def pages_for(count: int) -> int:
