@@ -140,7 +140,7 @@ class CloudClient:
         """
         found: dict[str, Instance] = {}
         malformed: dict[str, None] = {}
-        count, sweep = 0, Sweep(number=1, began_s=0.0)
+        count, sweep = 0, Sweep()
         while (offset := sweep.take()) is not None:
             if sweep.pages >= MAX_PAGES:
                 raise CloudMalformedError(f"the list of instances has no end: {MAX_PAGES} pages were read")

@@ -95,6 +95,7 @@ class Schedule:
         self._sweeping = False
         self._avoided = False
         self._sweep_due_s = 0.0
+        self._sweep_began_s = 0.0
         self._swept_s: float | None = None
         self._pages: int | None = None
         self.stretch = 1.0
@@ -142,6 +143,7 @@ class Schedule:
     def sweep_begins(self, *, now_s: float, budget_per_s: float) -> None:
         """Those that are due wait for the sweep, unless it will take so long that the changing ones had better not."""
         self._sweeping = True
+        self._sweep_began_s = now_s
         if self._policy.mode is Mode.GET:
             return
         self._rides = True
@@ -158,12 +160,12 @@ class Schedule:
         self._leave_list(due_s=now_s)
         return False
 
-    def sweep_ended(self, *, pages: int, began_s: float, factor: float) -> None:
+    def sweep_ended(self, *, pages: int, factor: float) -> None:
         """The list was read to its end, in so many pages."""
         self._sweeping = False
         self._pages = pages
-        self._swept_s = began_s
-        self._sweep_due_s = began_s + self._policy.steady_interval_s * factor * self.stretch
+        self._swept_s = self._sweep_began_s
+        self._sweep_due_s = self._sweep_began_s + self._policy.steady_interval_s * factor * self.stretch
 
     def sweep_failed(self, *, again_s: float) -> None:
         """The sweep came to nothing: those who wait for it are due again at this moment."""

@@ -19,9 +19,7 @@ class Sweep:
     A page that fails is asked again, three times in all, but the first only once: without it there is no sweep.
     """
 
-    def __init__(self, *, number: int, began_s: float) -> None:
-        self.number = number
-        self.began_s = began_s
+    def __init__(self) -> None:
         self.pages = 0
         self._step = PAGE_LIMIT
         self._first_id: str | None = None

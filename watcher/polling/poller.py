@@ -203,7 +203,7 @@ class SourcePoller:
         plan = self._schedule.plan(now_s=now_s, together_s=_TOGETHER_S)
         if plan.sweep:
             self._sweeps += 1
-            self._sweep = Sweep(number=self._sweeps, began_s=now_s)
+            self._sweep = Sweep()
             self._schedule.sweep_begins(now_s=now_s, budget_per_s=self._budget.per_s(now_s))
         if not plan and self._sweep is None:
             return None
@@ -256,9 +256,9 @@ class SourcePoller:
         self._swept = True
         self._ledger.cut(sweep.end)
         if self._policy.mode is not Mode.GET:
-            for instance_id in self._ledger.unseen(self._watchlist.ids, sweep=sweep.number):
+            for instance_id in self._ledger.unseen(self._watchlist.ids, sweep=self._sweeps):
                 self._schedule.unlisted(instance_id, now_s=now_s)
-        self._schedule.sweep_ended(pages=sweep.pages, began_s=sweep.began_s, factor=self._factor)
+        self._schedule.sweep_ended(pages=sweep.pages, factor=self._factor)
 
     async def _take(self, batch: list[Answer]) -> None:
         observed = sum(map(self._take_one, batch))

@@ -35,7 +35,7 @@ class Planned:
         assert self.schedule.sweep_counted(pages, now_s=now_s)
         for key, status in statuses.items():
             self.see(key, status, now_s)
-        self.schedule.sweep_ended(pages=pages, began_s=now_s, factor=1.0)
+        self.schedule.sweep_ended(pages=pages, factor=1.0)
 
     def see(self, key: str, status: str, now_s: float) -> None:
         self.ids.add(key)
@@ -176,7 +176,7 @@ def test_a_sweep_takes_no_due_time_but_of_those_who_wait_for_it() -> None:
     planned.schedule.unlisted("unlisted", now_s=0.0)
     planned.set("later", 40.0)
     planned.schedule.sweep_begins(now_s=0.0, budget_per_s=3.0)
-    planned.schedule.sweep_ended(pages=1, began_s=0.0, factor=1.0)
+    planned.schedule.sweep_ended(pages=1, factor=1.0)
     assert planned.plan(0.0) == Plan(gets=("unlisted",))
     planned.see("unlisted", "BUILT", 0.0)
     assert planned.schedule.next_due_s() == 40.0
@@ -281,7 +281,7 @@ def test_a_cycle_s_jitter_and_the_stretch_move_every_interval() -> None:
     planned = Planned("fast", "slow")
     planned.schedule.stretch = 4.0
     planned.schedule.sweep_begins(now_s=0.0, budget_per_s=3.0)
-    planned.schedule.sweep_ended(pages=1, began_s=0.0, factor=0.5)
+    planned.schedule.sweep_ended(pages=1, factor=0.5)
     assert planned.schedule.next_due_s() == SLOW_S * 4.0 * 0.5
     planned = Planned(mode=Mode.GET)
     planned.ids |= {"fast", "slow"}
@@ -355,7 +355,7 @@ def test_every_instance_is_always_awaited(statuses: dict[str, str], seed: int) -
             planned.schedule.sweep_begins(now_s=now_s, budget_per_s=3.0)
             if planned.schedule.sweep_counted(rng.choice([1, 5, 30]), now_s=now_s):
                 asked |= set(statuses)
-                planned.schedule.sweep_ended(pages=2, began_s=now_s, factor=1.0)
+                planned.schedule.sweep_ended(pages=2, factor=1.0)
         for key in asked:
             planned.see(key, statuses[key], now_s)
         next_s = planned.schedule.next_due_s()

@@ -39,7 +39,7 @@ class Server:
 
 def read(server: Server, *, at_once: int = 1, seed: int = 1) -> Sweep:
     """Read the whole list with so many pages under way, answered in any order."""
-    sweep, rng = Sweep(number=1, began_s=0.0), random.Random(seed)
+    sweep, rng = Sweep(), random.Random(seed)
     under_way: list[int] = []
     while not sweep.complete:
         while len(under_way) < at_once and (offset := sweep.take()) is not None:
@@ -49,7 +49,7 @@ def read(server: Server, *, at_once: int = 1, seed: int = 1) -> Sweep:
 
 
 def test_the_first_page_goes_alone_and_then_all_at_once() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     assert sweep.take() == 0
     assert sweep.take() is None
     sweep.answered(0, hundred(count=250))
@@ -98,12 +98,12 @@ def test_a_count_without_sense_does_not_make_it_endless() -> None:
 
 
 def test_a_failed_page_is_asked_three_times_but_the_first_only_once() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.failed(0)
     assert sweep.complete
     assert not sweep.begun
-    sweep = Sweep(number=2, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.answered(0, hundred(count=150))
     for _ in range(3):
@@ -114,7 +114,7 @@ def test_a_failed_page_is_asked_three_times_but_the_first_only_once() -> None:
 
 
 def test_a_page_that_is_to_be_asked_again_is_still_missing() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.answered(0, hundred(count=150))
     sweep.take()
@@ -127,7 +127,7 @@ def unreadable(size: int, *, count: int) -> InstancePage:
 
 
 def test_items_that_cannot_be_read_count_and_do_not_end_the_list() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.answered(0, unreadable(100, count=300))
     assert [sweep.take(), sweep.take(), sweep.take()] == [100, 200, None]
@@ -137,7 +137,7 @@ def test_items_that_cannot_be_read_count_and_do_not_end_the_list() -> None:
 
 
 def test_a_list_that_grows_while_it_is_read_is_followed() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.answered(0, page_of([str(number) for number in range(100)], count=200))
     assert (sweep.take(), sweep.take()) == (100, None)
@@ -152,7 +152,7 @@ def test_a_short_page_ends_it_though_the_count_says_less() -> None:
 
 
 def test_it_ends_at_the_first_empty_page_in_whatever_order_they_come() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.answered(0, hundred(count=400))
     while (offset := sweep.take()) is not None:
@@ -164,7 +164,7 @@ def test_it_ends_at_the_first_empty_page_in_whatever_order_they_come() -> None:
 
 
 def test_no_count_is_believed_beyond_a_million() -> None:
-    sweep = Sweep(number=1, began_s=0.0)
+    sweep = Sweep()
     sweep.take()
     sweep.answered(0, hundred(count=10**9))
     assert sweep.end == 1_000_000
