@@ -56,9 +56,8 @@ def is_unchanged(state: InstanceState, instance: Instance | None) -> bool:
     )
 
 
-def begins_error(state: InstanceState | None, observation: Observation) -> bool:
-    """Whether the observation is the first to show the instance in ERROR: the moment to ask for the reason."""
-    instance = observation.instance
+def begins_error(state: InstanceState | None, instance: Instance | None) -> bool:
+    """Whether this is the first sight of the instance in ERROR: the moment to ask for the reason."""
     return instance is not None and instance.status == Status.ERROR and (state is None or state.status != Status.ERROR)
 
 

@@ -165,7 +165,7 @@ class Asker:
         observation = Observation(key=key, observed_at=self._clock.now(), instance=instance)
         state = self._state_of(instance_id)
         reason = None
-        if instance is not None and begins_error(state, observation):
+        if instance is not None and begins_error(state, instance):
             reason = await self._why(state, instance)
         return Single(instance_id=instance_id, asked_s=asked_s, observation=observation, reason=reason, listed=listed)
 
@@ -181,15 +181,15 @@ class Asker:
         sweep.answered(offset, page)
         if first and not self._go_on(page):
             self._sweep = None
-        failing = [each for each in page.items if each.status == Status.ERROR and self._begins_error(each)]
+        failing = [
+            each
+            for each in page.items
+            if each.status == Status.ERROR and begins_error(self._state_of(each.id), each) and self._is_watched(each)
+        ]
         held = frozenset(instance.id for instance in failing)
         self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, page=page, held=held))
         for instance in failing:
             self._answers.put_nowait(await self._answer(instance.id, instance, asked_s=asked_s, listed=True))
-
-    def _begins_error(self, instance: Instance) -> bool:
-        state = self._state_of(instance.id)
-        return (state is None or state.status != Status.ERROR) and self._is_watched(instance)
 
     async def _why(self, state: InstanceState | None, instance: Instance) -> Reason | None:
         """Why it failed. One look at the cloud's newest steps serves all failures of the cycle."""

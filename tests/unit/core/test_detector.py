@@ -155,11 +155,11 @@ def test_the_reason_goes_with_the_error_only() -> None:
 def test_when_to_ask_for_a_reason() -> None:
     building, _ = history("BUILDING")
     failed, _ = history("ERROR")
-    assert begins_error(building, observation("ERROR"))
-    assert begins_error(None, observation("ERROR"))
-    assert not begins_error(failed, observation("ERROR"))
-    assert not begins_error(building, observation("BUILT"))
-    assert not begins_error(building, observation(None))
+    assert begins_error(building, observation("ERROR").instance)
+    assert begins_error(None, observation("ERROR").instance)
+    assert not begins_error(failed, observation("ERROR").instance)
+    assert not begins_error(building, observation("BUILT").instance)
+    assert not begins_error(building, observation(None).instance)
 
 
 def test_other_fields_of_the_record_are_kept_and_not_told() -> None:
