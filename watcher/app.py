@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import TextIO
 
@@ -97,7 +97,7 @@ class Daemon:
         if not self._draining:
             raise RuntimeError(f"{what} ended though nobody asked it to")
 
-    def states(self) -> Mapping[str, Iterable[InstanceState]]:
+    def states(self) -> Mapping[str, Collection[InstanceState]]:
         """The present state of every instance, by source."""
         return {poller.source: poller.states() for poller in self._pollers}
 

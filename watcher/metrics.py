@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -222,15 +222,16 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The families of one scrape."""
+        known = self._view.states()
         states = {
             source: [state for state in of_source if state.presence is Presence.PRESENT and state.status is not None]
-            for source, of_source in self._view.states().items()
+            for source, of_source in known.items()
         }
         sources = self._view.sources()
         yield self._counts(states)
         yield self._stale(sources)
         yield from self._each(states)
-        yield self._firing(sources)
+        yield self._firing(known, sources)
 
     def _counts(self, states: Mapping[str, list[InstanceState]]) -> Metric:
         family = GaugeMetricFamily("watcher_instances", "Instances by status.", labels=["source", "status"])
@@ -271,9 +272,9 @@ class StateCollector(Collector):
             family.add_metric([source], view.stale)
         return family
 
-    def _firing(self, sources: Mapping[str, SourceView]) -> Metric:
+    def _firing(self, known: Mapping[str, Collection[InstanceState]], sources: Mapping[str, SourceView]) -> Metric:
         family = GaugeMetricFamily("watcher_alerts", "Alerts firing now.", labels=["source", "name", "severity"])
-        for source, of_source in self._view.states().items():
+        for source, of_source in known.items():
             tally = Tally(dict.fromkeys(self._alerts.items(), 0))
             tally.update((alert.name, alert.severity.value) for state in of_source for alert in state.alerts)
             tally.update((alert.name, alert.severity.value) for alert in sources[source].alerts)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class View:
     def __init__(self) -> None:
         self.by_source: dict[str, list[InstanceState]] = {"prod": []}
 
-    def states(self) -> Mapping[str, Iterable[InstanceState]]:
+    def states(self) -> Mapping[str, Collection[InstanceState]]:
         return self.by_source
 
     def sources(self) -> Mapping[str, SourceView]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -146,7 +146,7 @@ class SourceView:
 class StateView(Protocol):
     """What metrics and the API may look at: the present, in memory."""
 
-    def states(self) -> Mapping[str, Iterable[InstanceState]]:
+    def states(self) -> Mapping[str, Collection[InstanceState]]:
         """The remembered state of every watched instance, by source."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from watcher.core.budget import Budget
 from watcher.core.clock import Clock
@@ -101,7 +101,7 @@ class SourcePoller:
         """Whether everything that is watched has been asked for at least once."""
         return self.tried and not self._intake.untried and (self._swept or not self._watchlist.discovers)
 
-    def states(self) -> Iterable[InstanceState]:
+    def states(self) -> Collection[InstanceState]:
         """The present state of every watched instance seen so far."""
         watched = self._watchlist.ids
         return [state for key, state in self._ledger.states.items() if key in watched]
