@@ -35,7 +35,7 @@ from watcher.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
-from watcher.core.model import Instance, InstanceKey, Presence, SubJob
+from watcher.core.model import Instance, InstanceKey, Observation, Presence, SubJob
 from watcher.core.planner import Mode
 from watcher.core.ports import Change, InstancePage
 from watcher.core.watchlist import DiscoverRule
@@ -581,8 +581,6 @@ async def test_an_older_answer_does_not_take_back_the_news() -> None:
     key = bench.ids[0]
     assert bench.store.states[InstanceKey("prod", key)].status == "BUILDING"
     intake = bench.poller._intake
-    from watcher.core.model import Observation  # noqa: PLC0415
-
     newer = Observation(key=InstanceKey("prod", key), observed_at=at(10), instance=instance("BUILT", id=key))
     older = Observation(key=InstanceKey("prod", key), observed_at=at(11), instance=instance("BUILDING", id=key))
     await bench.clock.advance(10)
