@@ -14,7 +14,8 @@ from benchmarks.cloud import Cloud, serving
 from benchmarks.daemon import Daemon, watching
 from benchmarks.tables import number, table
 from watcher.core.alerts import AlertRules
-from watcher.core.detector import Context, detect
+from watcher.core.detector import detect
+from watcher.core.news import Context
 from watcher.core.model import Instance, InstanceKey, Observation
 from watcher.core.ports import Change
 from watcher.store import open_store

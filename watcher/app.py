@@ -6,25 +6,28 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TextIO
+from zoneinfo import ZoneInfo
 
 from watcher.cloud.client import CloudClient
 from watcher.core.alerts import AlertRules
 from watcher.core.backoff import Backoff
 from watcher.core.clock import Clock
 from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
+from watcher.core.maintenance import Window
 from watcher.core.model import InstanceState
 from watcher.core.planner import Mode, PollPolicy
 from watcher.core.ports import CloudApi, Receiver, SourceView, StateStore
 from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
-from watcher.delivery import DeliveryPolicy, DeliveryWorker
+from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
 from watcher.ops import OpsServer
-from watcher.polling import PollScheduler, SourcePoller, Watched
+from watcher.polling import PollScheduler, SourcePoller, Watched, close_orphans
 from watcher.receivers.base import ReceiverTools
-from watcher.settings import MatchSettings, Settings, SourceSettings
+from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
 from watcher.store import Store, open_store
 
 _POLLS_DEADLINE_S = 5.0
@@ -56,8 +59,12 @@ class Daemon:
             stack.push_async_callback(store.close)
             metrics = self._metrics()
             observer = tell_all(metrics, LogObserver(), self._wake_workers)
+            quiet = QuietKeeper(
+                store=store, windows=windows(self._settings), clock=self._clock, on_change=self._look_again
+            )
+            await quiet.refresh()
             receivers = await self._open_receivers(stack)
-            self._workers = [self._worker(receiver, store, observer) for receiver in receivers]
+            self._workers = [self._worker(receiver, store, quiet, observer) for receiver in receivers]
             for source in self._settings.sources:
                 api = open_source(
                     source, self._settings, environment=self._environment, clock=self._clock, observer=observer
@@ -68,6 +75,15 @@ class Daemon:
             stack.push_async_callback(server.close)
             on_started(await server.start())
             metrics.config_loaded(at_s=self._clock.now().timestamp())
+            now, sources = self._clock.now(), [source.name for source in self._settings.sources]
+            await store.bury(receivers=[receiver.name for receiver in self._settings.receivers], now=now)
+            await close_orphans(
+                store,
+                sources=sources,
+                rules=alert_rules(self._settings),
+                receivers_for=routing_table(self._settings).receivers_for,
+                clock=self._clock,
+            )
             for poller in self._pollers:
                 await poller.start()
             await self._supervise(stop)
@@ -110,16 +126,15 @@ class Daemon:
             for worker in self._workers:
                 worker.notify()
 
+    def _look_again(self) -> None:
+        for worker in self._workers:
+            worker.look_again()
+
     def _metrics(self) -> Metrics:
-        alerts = self._settings.alerts
         return Metrics(
             sources=[source.name for source in self._settings.sources],
             receivers={receiver.name: receiver.type for receiver in self._settings.receivers},
-            alerts={
-                "error": alerts.error.severity.value,
-                "missing": alerts.missing.severity.value,
-                "unreachable": alerts.unreachable.severity.value,
-            },
+            alerts={name: severity.value for name, severity in alert_rules(self._settings).by_name.items()},
             view=self,
             instance_limit=self._settings.web.metrics_instance_limit,
         )
@@ -134,12 +149,20 @@ class Daemon:
             stack.push_async_callback(receiver.close)
         return receivers
 
-    def _worker(self, receiver: Receiver, store: Store, observer: Observer) -> DeliveryWorker:
+    def _worker(self, receiver: Receiver, store: Store, quiet: QuietKeeper, observer: Observer) -> DeliveryWorker:
         section = next(section for section in self._settings.receivers if section.name == receiver.name)
+        rate = section.rate_limit
         return DeliveryWorker(
             receiver=receiver,
             store=store,
-            policy=DeliveryPolicy(timeout_s=section.timeout.total_seconds(), max_age=section.max_age),
+            quiet=quiet,
+            policy=DeliveryPolicy(
+                timeout_s=section.timeout.total_seconds(),
+                max_age=section.max_age,
+                digest_over=section.digest_over,
+                send_resolved=section.send_resolved,
+                rate=(rate.requests, rate.per_s) if rate is not None else None,
+            ),
             clock=self._clock,
             rng=self._rng,
             observer=observer,
@@ -218,12 +241,41 @@ def watched_of(source: SourceSettings, settings: Settings) -> Watched:
             concurrency=poll.concurrency,
             backoff=Backoff(initial_s=poll.backoff.initial.total_seconds(), max_s=poll.backoff.max.total_seconds()),
         ),
-        rules=AlertRules(
-            error=settings.alerts.error.severity,
-            missing=settings.alerts.missing.severity,
-            unreachable=settings.alerts.unreachable.severity,
-            unreachable_after_s=settings.alerts.unreachable.after.total_seconds(),
-        ),
+        rules=replace(alert_rules(settings), resolution_s=2 * poll.interval.total_seconds()),
+    )
+
+
+def alert_rules(settings: Settings) -> AlertRules:
+    """When something is a problem, and how much it matters."""
+    alerts = settings.alerts
+    return AlertRules(
+        error=alerts.error.severity,
+        build_failed=alerts.build_failed.severity,
+        stuck=alerts.stuck.severity,
+        stuck_after_s={status: after.total_seconds() for status, after in alerts.stuck.after.items()},
+        learned=alerts.stuck.learned,
+        missing=alerts.missing.severity,
+        unreachable=alerts.unreachable.severity,
+        unreachable_after_s=alerts.unreachable.after.total_seconds(),
+        flapping=alerts.flapping.severity,
+        flapping_changes=alerts.flapping.changes,
+        flapping_within_s=alerts.flapping.within.total_seconds(),
+        repeat_interval_s=alerts.repeat_interval.total_seconds(),
+    )
+
+
+def windows(settings: Settings) -> tuple[Window, ...]:
+    """When it is quiet again and again."""
+    return tuple(
+        Window(
+            name=window.name,
+            days=frozenset(DAYS.index(day) for day in window.days),
+            start=window.start,
+            duration=window.duration,
+            timezone=ZoneInfo(window.timezone),
+            match=_matcher(window.match),
+        )
+        for window in settings.maintenance
     )
 
 
@@ -231,7 +283,8 @@ def routing_table(settings: Settings) -> RoutingTable:
     """Who is told of what."""
     return RoutingTable(
         recipients=tuple(
-            Recipient(name=receiver.name, min_severity=receiver.min_severity) for receiver in settings.receivers
+            Recipient(name=receiver.name, min_severity=receiver.min_severity, send_resolved=receiver.send_resolved)
+            for receiver in settings.receivers
         ),
         routes=tuple(
             Route(match=_matcher(route.match), receivers=route.receivers, goes_on=route.goes_on)
@@ -246,6 +299,7 @@ def _matcher(match: MatchSettings) -> Matcher:
         from_status=match.from_status,
         to_status=match.to_status,
         source=match.source,
+        instance_id=match.instance_id,
         name=match.name,
         severity=tuple(severity.value for severity in match.severity),
         labels=dict(match.labels),

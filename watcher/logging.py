@@ -29,12 +29,15 @@ from watcher.core.facts import (
     InstanceFailed,
     ItemsUnreadable,
     ListAvoided,
+    ReceiverFailed,
+    ReceiverRecovered,
     SourceFailed,
     SourceRecovered,
     StoreFailed,
     StoreRecovered,
+    Suppressed,
 )
-from watcher.core.model import Event, EventKind
+from watcher.core.model import Event, EventKind, Notification
 
 HIDDEN = "**********"
 _SECRET_KEY = re.compile(
@@ -123,16 +126,8 @@ class LogObserver:
                 log("store failed", who=who, error=str(error), do="nothing is sent that is not stored: mend the store")
             case StoreRecovered(who):
                 self._log.info("store recovered", who=who)
-            case Delivered(delivery, type_, latency_s):
-                self._log.info(
-                    "delivered",
-                    receiver=delivery.receiver,
-                    type=type_,
-                    event_id=delivery.event.id,
-                    latency_s=round(latency_s, 3),
-                )
-            case DeliveryFailed():
-                self._delivery_failed(fact)
+            case Delivered() | DeliveryFailed() | Suppressed() | ReceiverFailed() | ReceiverRecovered():
+                self._delivery(fact)
             case _:
                 self._polling(fact)
 
@@ -172,18 +167,46 @@ class LogObserver:
             sequence=event.sequence,
         )
 
+    def _delivery(self, fact: Delivered | DeliveryFailed | Suppressed | ReceiverFailed | ReceiverRecovered) -> None:
+        match fact:
+            case Delivered(receiver, type_, notification, at):
+                latency_s = max((at - event.observed_at).total_seconds() for event in notification.events)
+                facts = _notification(notification)
+                self._log.info("delivered", receiver=receiver, type=type_, **facts, latency_s=round(latency_s, 3))
+            case DeliveryFailed():
+                self._delivery_failed(fact)
+            case Suppressed(delivery, reason, held_by):
+                self._log.info(
+                    "suppressed",
+                    receiver=delivery.receiver,
+                    event_id=delivery.event.id,
+                    reason=reason.value,
+                    held_by=held_by,
+                )
+            case ReceiverFailed(receiver, error, retry_in_s, first):
+                log = self._log.error if first else self._log.debug
+                log("receiver failed", receiver=receiver, error=str(error), retry_in_s=round(retry_in_s, 1))
+            case ReceiverRecovered(receiver):
+                self._log.info("receiver recovered", receiver=receiver)
+
     def _delivery_failed(self, fact: DeliveryFailed) -> None:
         dead = fact.retry_in_s is None
-        log = self._log.error if dead else self._log.warning if fact.delivery.attempts == 0 else self._log.debug
+        log = self._log.error if dead else self._log.warning if fact.attempts == 1 else self._log.debug
         log(
             "delivery dead" if dead else "delivery failed",
-            receiver=fact.delivery.receiver,
-            event_id=fact.delivery.event.id,
-            attempts=fact.delivery.attempts + 1,
+            receiver=fact.receiver,
+            **_notification(fact.notification),
+            attempts=fact.attempts,
             error=str(fact.error),
             reason=fact.error.reason.value,
             retry_in_s=round(fact.retry_in_s, 1) if fact.retry_in_s is not None else None,
         )
+
+
+def _notification(notification: Notification) -> dict[str, Any]:
+    if notification.is_digest:
+        return {"digest_id": notification.id, "events": len(notification.events)}
+    return {"event_id": notification.id}
 
 
 def advice(error: CloudError) -> str:

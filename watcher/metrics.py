@@ -24,8 +24,11 @@ from watcher.core.facts import (
     Observed,
     RequestFinished,
     SourceFailed,
+    StoreFailed,
+    StoreRecovered,
+    Suppressed,
 )
-from watcher.core.model import DeliveryState, EventKind, InstanceState, Presence, Status
+from watcher.core.model import DeliveryState, EventKind, InstanceState, Presence, Status, Suppression
 from watcher.core.ports import SourceView, StateView
 
 _LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 14400, 86400)
@@ -63,6 +66,10 @@ class Metrics:
     def _declare_service(self) -> None:
         build = Gauge("watcher_build_info", "The version that runs.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
+        self._store_up = Gauge(
+            "watcher_store_up", "Whether the store could be read and written when last tried.", registry=self.registry
+        )
+        self._store_up.set(1)
         self._reload_ok = Gauge(
             "watcher_config_last_reload_successful", "Whether the last (re)load was good.", registry=self.registry
         )
@@ -131,6 +138,11 @@ class Metrics:
             ["receiver", "type", "reason"],
             registry=registry,
         )
+        self._suppressed = Counter(
+            "watcher_notifications_suppressed_total", "Notifications kept back.", ["reason"], registry=registry
+        )
+        for suppression in Suppression:
+            self._suppressed.labels(suppression.value)
         self._pending = Gauge(
             "watcher_notifications_pending", "Notifications waiting.", ["receiver"], registry=registry
         )
@@ -190,11 +202,24 @@ class Metrics:
                 for event in events:
                     if event.kind is EventKind.TRANSITION:
                         self._transitions.labels(event.source, event.from_status, event.to_status).inc()
-            case Delivered(delivery, type_, latency_s):
-                self._sent.labels(delivery.receiver, type_).inc()
-                self._latency_s.labels(delivery.receiver, type_).observe(latency_s)
-            case DeliveryFailed(delivery, type_, error):
-                self._failed.labels(delivery.receiver, type_, error.reason.value).inc()
+            case StoreFailed():
+                self._store_up.set(0)
+            case StoreRecovered():
+                self._store_up.set(1)
+            case _:
+                self._delivery(fact)
+
+    def _delivery(self, fact: Fact) -> None:
+        match fact:
+            case Delivered(receiver, type_, notification, at):
+                self._sent.labels(receiver, type_).inc()
+                latency_s = self._latency_s.labels(receiver, type_)
+                for event in notification.events:
+                    latency_s.observe(max(0.0, (at - event.observed_at).total_seconds()))
+            case DeliveryFailed(receiver, type_, _, error):
+                self._failed.labels(receiver, type_, error.reason.value).inc()
+            case Suppressed(_, reason):
+                self._suppressed.labels(reason.value).inc()
             case _:
                 pass
 

@@ -85,7 +85,7 @@ async def sink() -> AsyncIterator[Sink]:
         yield sink
 
 
-NOTIFICATION = Notification(id=event().id, event=event())
+NOTIFICATION = Notification(id=event().id, events=(event(),))
 
 
 def every_kind() -> Iterator[Event]:
@@ -115,7 +115,7 @@ async def test_every_kind_of_event_can_be_sent(case: Case, sink: Sink) -> None:
     events = list(every_kind())
     async with opened(case.config(sink.url)) as receiver:
         for told in events:
-            await receiver.send(Notification(id=told.id, event=told))
+            await receiver.send(Notification(id=told.id, events=(told,)))
     assert len(sink.received) == len(events)
     assert {told.kind for told in events} >= {
         EventKind.DISCOVERED,
@@ -311,7 +311,7 @@ class TestWebhook:
 
 class TestSlack:
     def sent(self, told: Event) -> dict[str, Any]:
-        return {"blocks": blocks(describe(Notification(id=told.id, event=told), external_url="https://w.example/"))}
+        return {"blocks": blocks(describe(Notification(id=told.id, events=(told,)), external_url="https://w.example/"))}
 
     @pytest.mark.parametrize("told", list(every_kind()), ids=lambda told: f"{told.kind.value}-{told.to_status}")
     def test_within_slacks_limits(self, told: Event) -> None:
@@ -360,7 +360,7 @@ class TestConsole:
         async with opened({"type": "console"}, output=output) as receiver:
             await receiver.reach()
             for told in every_kind():
-                await receiver.send(Notification(id=told.id, event=told))
+                await receiver.send(Notification(id=told.id, events=(told,)))
         lines = output.getvalue().splitlines()
         assert len(lines) == len(list(every_kind()))
         assert "\x1b" not in output.getvalue()
@@ -369,7 +369,7 @@ class TestConsole:
     async def test_it_reads_well(self) -> None:
         output = io.StringIO()
         async with opened({"type": "console"}, output=output) as receiver:
-            await receiver.send(Notification(id="x", event=event(severity=Severity.INFO), test=True))
+            await receiver.send(Notification(id="x", events=(event(severity=Severity.INFO),), test=True))
         assert output.getvalue() == (
             "2026-01-01T00:00:15.123Z ✅ [TEST] office-2026 is BUILT: BUILDING → BUILT after 23 min 32 s"
             " (severity: info; source: prod; instance: 697612196993040384; image: img-2; team: vdi)\n"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from watcher.core.errors import StoreError
-from watcher.core.model import Event, InstanceKey, InstanceState
+from watcher.core.model import Event, InstanceKey, InstanceState, Step
 from watcher.core.ports import Change
 
 
@@ -18,10 +18,14 @@ class MemoryStore:
         self.events: list[Event] = []
         self.told: list[tuple[str, str]] = []
         self.commits = 0
+        self.learned: list[Step] = []
         self.broken = False
 
     async def load(self, source: str) -> dict[InstanceKey, InstanceState]:
         return {key: state for key, state in self.states.items() if key.source == source}
+
+    async def steps(self, source: str) -> list[Step]:
+        return [step for step in self.learned if step.source == source]
 
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
         if self.broken:
@@ -29,6 +33,7 @@ class MemoryStore:
         self.commits += 1
         for change in changes:
             self.states[change.state.key] = change.state
+            self.learned += change.steps
             for event, receivers in change.events:
                 self.events.append(event)
                 self.told += [(event.id, receiver) for receiver in receivers]

@@ -23,6 +23,7 @@ class ScriptedReceiver:
     """Answers each try with the next scripted outcome (None: accepted), then accepts everything."""
 
     type = "scripted"
+    digest_bytes: int | None = None
 
     def __init__(self, *outcomes: Exception | None, name: str = "hooks") -> None:
         self.name = name

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from watcher.core.alerts import AlertRules
-from watcher.core.detector import Context, detect
+from watcher.core.detector import detect
 from watcher.core.errors import CloudUnavailableError
 from watcher.core.model import Event, EventKind, Instance, InstanceKey, InstanceState, Observation, Severity
+from watcher.core.news import Context
 from watcher.core.outage import begin_outage, end_outage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,9 +60,9 @@ def history(*statuses: str | None, step_s: float = 15, key: InstanceKey = KEY) -
 def outage() -> tuple[Event, Event]:
     """A source that could not be reached for ten minutes, as it was told after five of them and in the end."""
     error = CloudUnavailableError("no answer within 10 s", http_status=503, code="WKS.00050902")
-    severity = Severity.CRITICAL
-    state, down = begin_outage(None, source=KEY.source, since=at(0), now=at(300), severity=severity, error=error)
-    return down, end_outage(state, now=at(600))[1]
+    rules = AlertRules()
+    state, down = begin_outage(None, source=KEY.source, since=at(0), now=at(300), rules=rules, error=error)
+    return down, end_outage(state, now=at(600), rules=rules)[1]
 
 
 def event(**changes: Any) -> Event:

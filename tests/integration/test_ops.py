@@ -88,7 +88,7 @@ def busy_metrics() -> Metrics:
     odd, _ = history("FROBNICATING", key=InstanceKey("prod", NASTY))
     gone, _ = history("DELETING", None, key=InstanceKey("prod", "gone"))
     view.by_source["prod"] = [state, odd, gone]
-    delivery = Delivery(id=1, receiver="hooks", event=event(), attempts=0, created_at=at(0), next_attempt_at=at(0))
+    delivery = Delivery(id=1, receiver="hooks", event=event(), attempts=0, queued_at=at(0), next_attempt_at=at(0))
     metrics.config_loaded(at_s=1.0)
     metrics(RequestFinished("prod", "ShowImageServer", "200", 0.02))
     metrics(Observed("prod", 3))

@@ -106,7 +106,7 @@ def test_the_level_is_ours_and_libraries_only_warn(output: io.StringIO) -> None:
 
 
 def delivery(attempts: int) -> Delivery:
-    return Delivery(id=1, receiver="hooks", event=event(), attempts=attempts, created_at=at(0), next_attempt_at=at(0))
+    return Delivery(id=1, receiver="hooks", event=event(), attempts=attempts, queued_at=at(0), next_attempt_at=at(0))
 
 
 def test_edges_are_told_and_repetitions_are_not(output: io.StringIO) -> None:

@@ -13,7 +13,7 @@ from watcher.app import open_source, watched_of
 from watcher.core.clock import SystemClock
 from watcher.core.errors import CloudError, WatcherError
 from watcher.core.facts import Fact, InstanceFailed, ItemsUnreadable, SourceFailed
-from watcher.core.model import InstanceKey, InstanceState
+from watcher.core.model import InstanceKey, InstanceState, Step
 from watcher.core.ports import Change
 from watcher.logging import advice
 from watcher.polling import SourcePoller
@@ -35,6 +35,9 @@ class _NoStore:
 
     async def load(self, source: str) -> dict[InstanceKey, InstanceState]:  # noqa: ARG002 - the port's signature
         return {}
+
+    async def steps(self, source: str) -> list[Step]:  # noqa: ARG002 - the port's signature
+        return []
 
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
         pass

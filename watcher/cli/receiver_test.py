@@ -75,4 +75,4 @@ def _notification() -> Notification:
         duration_s=1440.0,
         labels={"watcher_test": "true"},
     )
-    return Notification(id=event.id, event=event, test=True)
+    return Notification(id=event.id, events=(event,), test=True)

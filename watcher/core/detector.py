@@ -9,41 +9,23 @@ Invariants, whatever is observed in whatever order:
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from watcher.core.alerts import AlertRules, problems, reconcile, worst
-from watcher.core.lifecycle import passed_unseen
+from watcher.core.alerts import FLAPPING, AlertRules, is_firing, problems
 from watcher.core.model import (
-    Alert,
     Event,
     EventKind,
     Instance,
-    InstanceKey,
     InstanceState,
     Observation,
     Presence,
-    Reason,
+    Severity,
     Status,
 )
+from watcher.core.news import Context, never_seen, tell
 
 ABSENCES_BELIEVED = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What the operator configured for an instance, and what is known beside its observation.
-
-    `configured`: the operator named it, so that its going is a problem; a discovered one may just go.
-    """
-
-    rules: AlertRules
-    configured: bool = True
-    labels: Mapping[str, str] = field(default_factory=dict)
-    previous_observed_at: datetime | None = None
-    reason: Reason | None = None
 
 
 def is_unchanged(state: InstanceState, instance: Instance | None) -> bool:
@@ -71,51 +53,69 @@ def detect(
     return _present(known, observation, observation.instance, context)
 
 
-def never_seen(key: InstanceKey, *, at: datetime) -> InstanceState:
-    """The state of what nothing is known of yet."""
-    return InstanceState(
-        key=key,
-        name="",
-        status=None,
-        image_id="",
-        updated_at="",
-        record="{}",
-        sequence=0,
-        since=at,
-        observed_at=at,
-    )
-
-
 def _present(
     state: InstanceState, observation: Observation, instance: Instance, context: Context
 ) -> tuple[InstanceState, tuple[Event, ...]]:
+    now = observation.observed_at
     seen = replace(
         state,
         name=instance.name,
         image_id=instance.image_id,
         updated_at=instance.updated_at,
         record=instance.record,
-        observed_at=observation.observed_at,
+        image_source=instance.image_source,
+        observed_at=now,
         presence=Presence.PRESENT,
         absences=0,
     )
     if state.presence is Presence.DELETED or (state.status is None and state.presence is Presence.PRESENT):
-        return _tell(seen, EventKind.DISCOVERED, None, instance.status, observation, context)
+        return _move(seen, EventKind.DISCOVERED, None, instance.status, now=now, context=context)
     if state.presence is Presence.MISSING:
         if state.status is None:
-            return _tell(seen, EventKind.RECOVERED, None, instance.status, observation, context)
-        seen, back = _tell(seen, EventKind.RECOVERED, state.status, state.status, observation, context)
-        after, more = _change(state, seen, instance, observation, context)
-        return after, back + more
-    return _change(state, seen, instance, observation, context)
+            return _move(seen, EventKind.RECOVERED, None, instance.status, now=now, context=context)
+        # While it is missing its status goes on: it is back as it was, and what it became meanwhile is another event.
+        firing = _firing(seen, state.status, context.rules)
+        seen, back = tell(
+            seen,
+            EventKind.RECOVERED,
+            now=now,
+            context=replace(context, reason=None),
+            from_status=state.status,
+            to_status=state.status,
+            firing=firing,
+        )
+        after, more = _change(state, seen, instance, now=now, context=context)
+        return after, (back, *more)
+    return _change(state, seen, instance, now=now, context=context)
 
 
 def _change(
-    before: InstanceState, seen: InstanceState, instance: Instance, observation: Observation, context: Context
+    before: InstanceState, seen: InstanceState, instance: Instance, *, now: datetime, context: Context
 ) -> tuple[InstanceState, tuple[Event, ...]]:
-    if before.status != instance.status or _rebuilt(before, instance):
-        return _tell(seen, EventKind.TRANSITION, before.status, instance.status, observation, context)
-    return seen, ()
+    if before.status == instance.status and not _rebuilt(before, instance):
+        return seen, ()
+    rules = context.rules
+    since = now - timedelta(seconds=rules.flapping_within_s)
+    recent = (*(at for at in seen.changed_at if at > since), now)[-rules.flapping_changes :]
+    flaps = is_firing(FLAPPING, seen.alerts)
+    seen = replace(seen, changed_at=recent, flaps=seen.flaps + 1 if flaps else 0)
+    after, events = _move(
+        seen, EventKind.TRANSITION, before.status, instance.status, now=now, context=context, flapping=flaps
+    )
+    if flaps or len(recent) < rules.flapping_changes:
+        return after, events
+    firing = {**_as_it_is(after), FLAPPING: rules.flapping}
+    after, begun = tell(
+        replace(after, flaps=len(recent)),
+        EventKind.FLAPPING,
+        now=now,
+        context=context,
+        from_status=after.status,
+        to_status=after.status,
+        firing=firing,
+        changes=len(recent),
+    )
+    return after, (*events, begun)
 
 
 def _rebuilt(before: InstanceState, instance: Instance) -> bool:
@@ -133,67 +133,52 @@ def _absent(
 ) -> tuple[InstanceState, tuple[Event, ...]]:
     if state.presence is not Presence.PRESENT:
         return state, ()
+    now = observation.observed_at
     absences = state.absences + 1
     if state.status == Status.DELETING or (absences >= ABSENCES_BELIEVED and not context.configured):
-        gone = replace(state, absences=0, presence=Presence.DELETED, observed_at=observation.observed_at)
-        return _tell(gone, EventKind.DELETED, state.status, None, observation, context)
+        gone = replace(state, absences=0, presence=Presence.DELETED, observed_at=now)
+        return _move(gone, EventKind.DELETED, state.status, None, now=now, context=context)
     if absences < ABSENCES_BELIEVED:
         return replace(state, absences=absences), ()
-    gone = replace(state, absences=0, presence=Presence.MISSING, observed_at=observation.observed_at)
-    return _tell(gone, EventKind.MISSING, state.status, None, observation, context)
+    gone = replace(state, absences=0, presence=Presence.MISSING, observed_at=now)
+    return _move(gone, EventKind.MISSING, state.status, None, now=now, context=context)
 
 
-def _tell(
+def _move(
     state: InstanceState,
     kind: EventKind,
     from_status: str | None,
     to_status: str | None,
-    observation: Observation,
+    *,
+    now: datetime,
     context: Context,
+    flapping: bool = False,
 ) -> tuple[InstanceState, tuple[Event, ...]]:
-    """Advance the state by one event. `state` already holds what was observed, but for status, alerts and sequence."""
-    now = observation.observed_at
-    firing: tuple[Alert, ...] = state.alerts
-    changed: tuple[Alert, ...] = ()
+    """The instance is in another status, or gone: the alerts are those of what it is now."""
+    firing = None
     if to_status != Status.NULL:  # "not set" says nothing of a problem: it neither begins nor ends one
-        wanted = problems(to_status or from_status, state.presence, context.rules)
-        firing, changed = reconcile(state.alerts, wanted, key=state.key, now=now)
-    sequence = state.sequence + 1
-    back_as_it_was = kind is EventKind.RECOVERED and from_status is not None
-    moved = to_status is not None and not back_as_it_was  # while it is missing its status goes on
-    event = Event(
-        id=event_id(state, kind, sequence, from_status, to_status),
-        kind=kind,
-        source=state.key.source,
-        instance_id=state.key.id,
-        instance_name=state.name,
+        firing = _firing(state, to_status or from_status, context.rules)
+    after, event = tell(
+        state,
+        kind,
+        now=now,
+        context=context if to_status == Status.ERROR else replace(context, reason=None),
         from_status=from_status,
         to_status=to_status,
-        severity=worst(alert.severity for alert in changed),
-        observed_at=now,
-        previous_observed_at=context.previous_observed_at if state.sequence else None,
-        sequence=sequence,
-        duration_s=max(0.0, (now - state.since).total_seconds()) if from_status is not None else None,
-        inferred=passed_unseen(from_status, to_status) if from_status and to_status and moved else (),
-        labels=dict(context.labels),
-        reason=context.reason if to_status == Status.ERROR else None,
-        alerts=changed,
-        record=state.record,
-    )
-    after = replace(
-        state,
-        sequence=sequence,
-        status=to_status if to_status is not None else state.status,
-        since=now if moved else state.since,
-        alerts=firing,
+        firing=firing,
+        moved=to_status is not None,
+        flapping=flapping,
     )
     return after, (event,)
 
 
-def event_id(
-    state: InstanceState, kind: EventKind, sequence: int, from_status: str | None, to_status: str | None
-) -> str:
-    """The id of an event: the same for the same news, however often it is found."""
-    # The cloud's own update time is in it, so that a watcher that lost its store does not reuse the id of old news.
-    parts = (*state.key, str(sequence), kind, from_status or "", to_status or "", state.image_id, state.updated_at)
-    return "evt_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+def _firing(state: InstanceState, status: str | None, rules: AlertRules) -> dict[str, Severity]:
+    """What fires with this status: what it was stuck in or built wrongly is over, but flapping ends by time alone."""
+    names = problems(status, state.presence)
+    if is_firing(FLAPPING, state.alerts) and state.presence is not Presence.DELETED:
+        names.add(FLAPPING)
+    return {name: severity for name, severity in rules.by_name.items() if name in names}
+
+
+def _as_it_is(state: InstanceState) -> dict[str, Severity]:
+    return {alert.name: alert.severity for alert in state.alerts}

@@ -93,12 +93,20 @@ class DeliveryError(WatcherError):
     """A receiver did not accept a notification.
 
     `permanent`: trying again cannot help. `retry_after_s`: how long the receiver asked us to wait, if it did.
+    `too_large`: less at a time may be accepted.
     """
 
     def __init__(
-        self, message: str, *, reason: FailureReason, permanent: bool, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        reason: FailureReason,
+        permanent: bool,
+        retry_after_s: float | None = None,
+        too_large: bool = False,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.permanent = permanent
         self.retry_after_s = retry_after_s
+        self.too_large = too_large

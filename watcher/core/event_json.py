@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from watcher.core.model import Alert, AlertStatus, Event, EventKind, Reason, Severity
+from watcher.core.model import Alert, AlertStatus, Event, EventKind, Expectation, Reason, Severity
 
 
 def format_time(at: datetime) -> str:
@@ -39,6 +39,9 @@ def to_json(event: Event) -> dict[str, Any]:
         "labels": dict(event.labels),
         "reason": _reason(event.reason),
         "alerts": [alert_to_json(alert) for alert in event.alerts],
+        "expected": expectation_to_json(event.expected),
+        "flapping": event.flapping,
+        "changes": event.changes,
         "instance": json.loads(event.record),
     }
 
@@ -55,6 +58,17 @@ def alert_to_json(alert: Alert) -> dict[str, Any]:
     }
 
 
+def expectation_to_json(expected: Expectation | None) -> dict[str, Any] | None:
+    """`{"median_s": …, "p95_s": …, "samples": …}`, or None."""
+    if expected is None:
+        return None
+    return {
+        "median_s": round(expected.median_s, 3),
+        "p95_s": round(expected.p95_s, 3),
+        "samples": expected.samples,
+    }
+
+
 def _optional_time(at: datetime | None) -> str | None:
     return format_time(at) if at is not None else None
 
@@ -67,7 +81,7 @@ def _reason(reason: Reason | None) -> dict[str, Any] | None:
 
 def from_json(body: Mapping[str, Any]) -> Event:
     """The event of an object that `to_json` wrote (ours, from the store: not for foreign input)."""
-    reason = body["reason"]
+    reason, expected = body["reason"], body.get("expected")  # events of earlier versions expect nothing
     return Event(
         id=body["id"],
         kind=EventKind(body["kind"]),
@@ -85,6 +99,9 @@ def from_json(body: Mapping[str, Any]) -> Event:
         labels=body["labels"],
         reason=Reason(**reason) if reason is not None else None,
         alerts=tuple(alert_from_json(alert) for alert in body["alerts"]),
+        expected=Expectation(**expected) if expected is not None else None,
+        flapping=body.get("flapping", False),
+        changes=body.get("changes"),
         record=json.dumps(body["instance"], separators=(",", ":"), sort_keys=True, ensure_ascii=False),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from watcher.core.errors import CloudError, DeliveryError, StoreError
-from watcher.core.model import Delivery, Event, InstanceKey
+from watcher.core.model import Delivery, Event, InstanceKey, Notification, Suppression
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +128,53 @@ class StoreRecovered:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A receiver accepted a notification, `latency_s` after the observation it tells of."""
+    """A receiver accepted a notification at that time: one delivery, or the many of a digest."""
 
-    delivery: Delivery
+    receiver: str
     receiver_type: str
-    latency_s: float
+    notification: Notification
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFailed:
-    """One try failed; `retry_in_s` is None when it was the last."""
+    """One try failed, the `attempts`-th; `retry_in_s` is None when it was the last."""
+
+    receiver: str
+    receiver_type: str
+    notification: Notification
+    error: DeliveryError
+    attempts: int
+    retry_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A delivery was not sent, because of `held_by`."""
 
     delivery: Delivery
-    receiver_type: str
+    reason: Suppression
+    held_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverFailed:
+    """A receiver does not take anything at present: one delivery at a time is tried, the next in `retry_in_s`.
+
+    `first` on the edge.
+    """
+
+    receiver: str
     error: DeliveryError
-    retry_in_s: float | None
+    retry_in_s: float
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverRecovered:
+    """A receiver takes notifications again."""
+
+    receiver: str
 
 
 Fact = (
@@ -161,6 +193,9 @@ Fact = (
     | StoreRecovered
     | Delivered
     | DeliveryFailed
+    | Suppressed
+    | ReceiverFailed
+    | ReceiverRecovered
 )
 Observer = Callable[[Fact], None]
 """Told of every fact. Must be quick and must not raise."""

@@ -22,6 +22,11 @@ def is_changing(status: str | None) -> bool:
     return status in _CHANGING
 
 
+def follows(from_status: str | None, to_status: str | None) -> bool:
+    """Whether the second is what comes right after the first when all goes well; after DELETING, nothing does."""
+    return _NEXT.get(from_status or "") == to_status if to_status else from_status == Status.DELETING
+
+
 def passed_unseen(from_status: str, to_status: str) -> tuple[str, ...]:
     """The statuses between two observations that must have been passed, in order; empty when none or not known.
 

@@ -158,13 +158,34 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """How long a status usually lasts, learned from so many earlier times that went well."""
+
+    median_s: float
+    p95_s: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One passage through a status that went well, to learn from: how long, and what the instance is made from."""
+
+    source: str
+    image_source: str
+    status: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceState:
     """All the watcher remembers of one instance.
 
     `status` is the last one seen, None if the cloud has never known the instance. `sequence` is that of its latest
     event, 0 before the first. `since` is when the present status was first observed, `observed_at` when the last
     *recorded* observation was made: an unchanged observation is not recorded. `absences` counts the "no such
-    instance" answers in a row (in memory only). `alerts` holds only those firing.
+    instance" answers in a row (in memory only). `alerts` holds only those firing, `told_at` is when an event last said
+    that they do. `changed_at` are the latest changes of status, as many as flapping asks for; `flaps` counts all of
+    them while the instance flaps.
     """
 
     key: InstanceKey
@@ -176,9 +197,13 @@ class InstanceState:
     sequence: int
     since: datetime
     observed_at: datetime
+    image_source: str = ""
     presence: Presence = Presence.PRESENT
     absences: int = 0
     alerts: tuple[Alert, ...] = ()
+    told_at: datetime | None = None
+    changed_at: tuple[datetime, ...] = ()
+    flaps: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +211,8 @@ class Event:
     """Something worth telling. `from_status` and `to_status` are the contract's `from` and `to` (None: not there).
 
     `record` is the cloud's record as last seen, as JSON text; `duration_s` is how long `from_status` lasted.
+    `expected` is how long `to_status` usually lasts, where it will end by itself. `flapping` says that receivers are
+    told of the alert only and not of this single change; `changes` is how many there were, where that is the news.
     """
 
     id: str
@@ -204,6 +231,9 @@ class Event:
     labels: dict[str, str] = field(default_factory=dict)
     reason: Reason | None = None
     alerts: tuple[Alert, ...] = ()
+    expected: Expectation | None = None
+    flapping: bool = False
+    changes: int | None = None
     record: str = "{}"
 
     @property
@@ -212,22 +242,55 @@ class Event:
         return InstanceKey(self.source, self.instance_id)
 
 
+class Suppression(StrEnum):
+    """Why a notification was not sent: the values of `reason` in `watcher_notifications_suppressed_total`."""
+
+    SILENCE = "silence"
+    MAINTENANCE = "maintenance"
+    ACKNOWLEDGED = "acknowledged"
+    FLAPPING = "flapping"
+    NEVER_FIRED = "neverFired"
+    SEND_RESOLVED = "sendResolved"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one receiver, as the store keeps it until it is accepted, dead or suppressed."""
+    """One event for one receiver, as the store keeps it until it is accepted, dead or suppressed.
+
+    `queued_at` is when it last became pending: its age counts from there. `digest_id` names the digest it is part of.
+    `held_by` says what kept it back for a while. One that is not `is_routed` is there only because the receiver was
+    told of an alert that the event ends: `owed` are the fingerprints of these. `acknowledged` are those of the alerts
+    that it reminds of and somebody has taken on.
+    """
 
     id: int
     receiver: str
     event: Event
     attempts: int
-    created_at: datetime
+    queued_at: datetime
     next_attempt_at: datetime
+    digest_id: str | None = None
+    held_by: str | None = None
+    is_routed: bool = True
+    owed: frozenset[str] = frozenset()
+    acknowledged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """What a receiver is asked to say. `id` is the same on every retry; `test` marks one sent by `test-receiver`."""
+    """What a receiver is asked to say: one event, or a digest of many.
+
+    `id` is the same on every retry: that of the event, or of the digest. `held_by` names what kept it back for a while;
+    `test` marks one sent by `test-receiver`.
+    """
 
     id: str
-    event: Event
+    events: tuple[Event, ...]
+    is_digest: bool = False
+    held_by: str | None = None
     test: bool = False
+
+    @property
+    def event(self) -> Event:
+        """The event, of a notification that is no digest."""
+        return self.events[0]

@@ -8,7 +8,21 @@ from datetime import datetime
 from typing import Protocol
 
 from watcher.core.errors import DeliveryError
-from watcher.core.model import Alert, Delivery, Event, Instance, InstanceKey, InstanceState, Job, Notification, SubJob
+from watcher.core.model import (
+    Alert,
+    Delivery,
+    DeliveryState,
+    Event,
+    Instance,
+    InstanceKey,
+    InstanceState,
+    Job,
+    Notification,
+    Step,
+    SubJob,
+    Suppression,
+)
+from watcher.core.quiet import Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +74,11 @@ class CloudApi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What one observation changed: the state to keep and, for each event to tell, the receivers it goes to."""
+    """What is to be kept: a state, its events, each with the receivers it is routed to, and what there is to learn."""
 
     state: InstanceState
     events: tuple[tuple[Event, tuple[str, ...]], ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 class StateStore(Protocol):
@@ -76,36 +91,106 @@ class StateStore(Protocol):
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
         """Write states, their events and one delivery for each (event, receiver) in one transaction.
 
+        An event also goes to the receivers that were to be told of an alert it ends or repeats, routed to them or not.
         Raises StoreError, and then nothing was written. An event whose id is already there is not written again.
         """
         ...
 
+    async def steps(self, source: str) -> Sequence[Step]:
+        """The latest steps of a source that went well, oldest first, as many of each sort as `Lessons` keeps."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A pending delivery that is due, without what it tells. `size` is that of its event in bytes."""
+
+    id: int
+    key: InstanceKey
+    digest_id: str | None
+    size: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """The outcome of one try to deliver; `error` None means accepted. `next_attempt_at` None means no more tries."""
+    """How one try to deliver ended, or that there was none.
+
+    Without `error` it was accepted, with one and `next_attempt_at` it is tried again then, as part of the delivery's
+    digest if it names one, else it is dead. With `suppression` it was not sent, because of `held_by`.
+    """
 
     delivery: Delivery
     finished_at: datetime
     error: DeliveryError | None = None
     next_attempt_at: datetime | None = None
+    suppression: Suppression | None = None
+    held_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReport:
+    """A delivery as people look at it: where it stands, why, and what the receiver answered last."""
+
+    delivery: Delivery
+    state: DeliveryState
+    created_at: datetime
+    finished_at: datetime | None
+    reason: str | None
+    answer: str | None
 
 
 class DeliveryStore(Protocol):
-    """What delivery needs of the store."""
+    """What delivery needs of the store. Every method raises StoreError; every write is one transaction."""
 
-    async def due(
-        self, receiver: str, *, now: datetime, limit: int, under_way: Collection[int] = ()
-    ) -> Sequence[Delivery]:
-        """Pending deliveries that may be tried now: at most the oldest of each instance, none that is `under_way`."""
+    async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
+        """Pending deliveries that are due, oldest first.
+
+        None of an instance whose earlier delivery is not yet due, unless both are part of digests.
+        """
         ...
 
-    async def next_due_at(self, receiver: str, *, under_way: Collection[int] = ()) -> datetime | None:
-        """When the next pending delivery may be tried; None when there is none beside those `under_way` (ids)."""
+    async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
+        """These deliveries, oldest first."""
+        ...
+
+    async def digest(self, digest_id: str) -> Sequence[Delivery]:
+        """The pending deliveries that are sent together as this digest, oldest first."""
+        ...
+
+    async def form_digest(self, digest_id: str | None, ids: Collection[int]) -> None:
+        """From now on these are sent together, or (None) each by itself."""
+        ...
+
+    async def next_due_at(self, receiver: str, *, now: datetime) -> datetime | None:
+        """When the next pending delivery that is not due at `now` will be; None when there is none."""
         ...
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
-        """Write down how tries ended, in one transaction. Raises StoreError."""
+        """Write down how tries ended."""
+        ...
+
+    async def make_due(self, receiver: str, *, now: datetime) -> None:
+        """Whatever waits for another try is due now."""
+        ...
+
+    async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:
+        """Pending deliveries queued before that, oldest first; digests with all they hold."""
+        ...
+
+    async def held(self, receiver: str) -> Sequence[Delivery]:
+        """Deliveries suppressed by a silence or a maintenance window whose alerts fire still and were not told."""
+        ...
+
+    async def requeue(self, ids: Collection[int], *, now: datetime, digest_id: str | None = None) -> None:
+        """Suppressed or dead deliveries are pending again, as if they were new."""
+        ...
+
+
+class QuietView(Protocol):
+    """What delivery may ask of silences and maintenance windows."""
+
+    def why_quiet(self, event: Event) -> Held | None:
+        """What keeps the event back now, None if nothing does."""
         ...
 
 
@@ -120,6 +205,11 @@ class Receiver(Protocol):
     @property
     def type(self) -> str:
         """The configured type, such as `webhook`."""
+        ...
+
+    @property
+    def digest_bytes(self) -> int | None:
+        """How much of events a digest may hold; None: any, as it only counts them."""
         ...
 
     async def send(self, notification: Notification) -> str:

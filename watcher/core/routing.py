@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
-from watcher.core.model import Event, EventKind, Severity, Status
+from watcher.core.alerts import worst
+from watcher.core.model import AlertStatus, Event, EventKind, Severity, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,7 @@ class Matcher:
     from_status: tuple[str, ...] = ()
     to_status: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
+    instance_id: tuple[str, ...] = ()
     name: tuple[str, ...] = ()
     severity: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -28,10 +31,40 @@ class Matcher:
             and _among(event.from_status, self.from_status)
             and _among(event.to_status, self.to_status)
             and _among(event.source, self.source)
+            and _among(event.instance_id, self.instance_id)
             and _among(event.severity, self.severity)
             and (not self.name or any(fnmatchcase(event.instance_name, glob) for glob in self.name))
             and all(event.labels.get(label) == value for label, value in self.labels.items())
         )
+
+
+def matcher_to_json(matcher: Matcher) -> dict[str, Any]:
+    """The matcher as `match` is written in the configuration, without what is not given."""
+    given: dict[str, Any] = {
+        "kind": list(matcher.kind),
+        "from": list(matcher.from_status),
+        "to": list(matcher.to_status),
+        "source": list(matcher.source),
+        "instance_id": list(matcher.instance_id),
+        "name": list(matcher.name),
+        "severity": list(matcher.severity),
+        "labels": dict(matcher.labels),
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def matcher_from_json(body: Mapping[str, Any]) -> Matcher:
+    """The matcher of an object that `matcher_to_json` wrote."""
+    return Matcher(
+        kind=tuple(body.get("kind", ())),
+        from_status=tuple(body.get("from", ())),
+        to_status=tuple(body.get("to", ())),
+        source=tuple(body.get("source", ())),
+        instance_id=tuple(body.get("instance_id", ())),
+        name=tuple(body.get("name", ())),
+        severity=tuple(body.get("severity", ())),
+        labels=body.get("labels", {}),
+    )
 
 
 def _among(value: str | None, wanted: tuple[str, ...]) -> bool:
@@ -53,6 +86,14 @@ class Recipient:
 
     name: str
     min_severity: Severity = Severity.INFO
+    send_resolved: bool = True
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event matters enough: to who is not told of endings, an ending matters as any other change."""
+        severity = event.severity
+        if not self.send_resolved:
+            severity = worst(alert for alert in event.alerts if alert.status is AlertStatus.FIRING)
+        return severity.rank >= self.min_severity.rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +109,7 @@ class RoutingTable:
             return ()
         wanted = self._routed(event)
         return tuple(
-            recipient.name
-            for recipient in self.recipients
-            if recipient.name in wanted and event.severity.rank >= recipient.min_severity.rank
+            recipient.name for recipient in self.recipients if recipient.name in wanted and recipient.wants(event)
         )
 
     def _routed(self, event: Event) -> Sequence[str] | set[str]:

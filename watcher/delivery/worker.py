@@ -1,29 +1,44 @@
-"""One worker a receiver: claim what is due → send → record. Receivers never wait for each other."""
+"""One worker a receiver: claim → silence → group → rate-limit → send → record. Receivers never wait for each other."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from watcher.core.backoff import Backoff
+from watcher.core.budget import Budget
 from watcher.core.clock import Clock
-from watcher.core.errors import DeliveryError, FailureReason, StoreError
-from watcher.core.facts import Delivered, DeliveryFailed, Observer, StoreFailed, StoreRecovered
-from watcher.core.model import Delivery, Notification
-from watcher.core.ports import Attempt, DeliveryStore, Receiver
+from watcher.core.errors import StoreError
+from watcher.core.facts import Observer, StoreFailed, StoreRecovered, Suppressed
+from watcher.core.model import Delivery
+from watcher.core.ports import Attempt, DeliveryStore, QuietView, Receiver
+from watcher.delivery.health import ReceiverHealth
+from watcher.delivery.judge import as_judged, judge
+from watcher.delivery.parcels import DIGEST_EVENTS, Parcel, choose, digest_id_of
+from watcher.delivery.sender import Sender, notification_of
 
-_LOOK_AGAIN_S = 60.0  # a delivery written by somebody else than this process is found within this time
+_LOOK_AGAIN_S = 60.0  # what somebody else than this process wrote is found within this time
+_SINGLES = 256  # looked at in one turn, where there are no digests
+_STORE_RETRY = Backoff(initial_s=1.0, max_s=10.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPolicy:
-    """How one receiver is served: `timeout_s` a try, `max_age` until a delivery is dead, `at_once` tries under way."""
+    """How one receiver is served: `timeout_s` a try, `max_age` until a delivery is dead, `at_once` tries under way.
+
+    When more than `digest_over` wait they are sent as one digest (0: never). `rate` is how many notifications may be
+    sent in how many seconds (None: any).
+    """
 
     timeout_s: float = 10.0
     max_age: timedelta = timedelta(hours=24)
     at_once: int = 8
+    digest_over: int = 10
+    send_resolved: bool = True
+    rate: tuple[int, float] | None = None
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -31,7 +46,8 @@ class DeliveryWorker:
     """Serves one receiver for as long as the daemon runs.
 
     At least once, in order for each instance: a delivery waits for the earlier ones of its instance, and nothing is
-    recorded as delivered before the receiver accepted it. A receiver that asks us to wait is left alone until then.
+    recorded as delivered before the receiver accepted it. What a digest holds is written down before it is sent, so
+    that it is the same digest at every try.
     """
 
     def __init__(
@@ -39,6 +55,7 @@ class DeliveryWorker:
         *,
         receiver: Receiver,
         store: DeliveryStore,
+        quiet: QuietView,
         policy: DeliveryPolicy,
         clock: Clock,
         rng: random.Random,
@@ -46,19 +63,36 @@ class DeliveryWorker:
     ) -> None:
         self._receiver = receiver
         self._store = store
+        self._quiet = quiet
         self._policy = policy
         self._clock = clock
         self._rng = rng
         self._observer = observer
+        self._health = ReceiverHealth(backoff=policy.backoff, rng=rng)
+        self._sender = Sender(
+            receiver=receiver,
+            health=self._health,
+            timeout_s=policy.timeout_s,
+            max_age=policy.max_age,
+            clock=clock,
+            observer=observer,
+        )
+        self._budget = Budget(requests=policy.rate[0], period_s=policy.rate[1]) if policy.rate is not None else None
         self._wake = asyncio.Event()
         self._draining = False
-        self._not_before_s = 0.0
         self._store_failures = 0
-        self._sending: dict[asyncio.Task[Attempt], Delivery] = {}
+        self._look_s = 0.0
+        self._was_down = False
+        self._sending: dict[asyncio.Task[list[Attempt]], Sequence[Delivery]] = {}
         self._unrecorded: list[Attempt] = []
 
     def notify(self) -> None:
         """Say that there may be something new to deliver."""
+        self._wake.set()
+
+    def look_again(self) -> None:
+        """Say that what is quiet has changed."""
+        self._look_s = 0.0
         self._wake.set()
 
     def drain(self) -> None:
@@ -84,77 +118,147 @@ class DeliveryWorker:
         """Record what ended, start what is due; how long there is nothing more to do, None when drained."""
         try:
             await self._record()
+            await self._look_around()
             started = await self._start_due()
-            idle_s = await self._idle_s()
+            idle_s = 0.0 if started else await self._idle_s()
         except StoreError as error:
             self._store_failures += 1
             self._observer(StoreFailed(self._receiver.name, error, first=self._store_failures == 1))
-            return self._policy.backoff.delay_s(self._store_failures, rng=self._rng)
+            return _STORE_RETRY.delay_s(self._store_failures, rng=self._rng)
         if self._store_failures:
             self._store_failures = 0
             self._observer(StoreRecovered(self._receiver.name))
-        if self._draining and not started and not self._sending:
+        if self._draining and not started and not self._sending and not self._is_paced:
             return None
         return idle_s
 
     async def _record(self) -> None:
-        ended = [task for task in self._sending if task.done()]
-        for task in ended:
+        for task in [task for task in self._sending if task.done()]:
             del self._sending[task]
-            self._unrecorded.append(task.result())
+            self._unrecorded += task.result()
         if self._unrecorded:
             await self._store.record(self._unrecorded)
             self._unrecorded = []
+        if self._was_down and self._health.well:
+            await self._store.make_due(self._receiver.name, now=self._clock.now())
+        self._was_down = self._health.down
+
+    async def _look_around(self) -> None:
+        """Once a while: what has become too old, and what was kept quiet and may be told now."""
+        now_s = self._clock.monotonic()
+        if now_s < self._look_s:
+            return
+        now, name = self._clock.now(), self._receiver.name
+        aged = await self._store.aged(name, before=now - self._policy.max_age, limit=DIGEST_EVENTS)
+        under_way = self._under_way()
+        aged = [delivery for delivery in aged if delivery.id not in under_way]
+        if aged:
+            await self._store.record(self._sender.give_up(aged))
+        held = await self._store.held(name)
+        free = [each for each in held if self._quiet.why_quiet(each.event) is None]
+        if free:
+            ids = [delivery.id for delivery in free]
+            together = len(free) > 1 and self._policy.digest_over > 0
+            digest_id = digest_id_of(delivery.event.id for delivery in free) if together else None
+            await self._store.requeue(ids, now=now, digest_id=digest_id)
+        self._look_s = now_s + _LOOK_AGAIN_S
 
     async def _start_due(self) -> int:
-        room = self._policy.at_once - len(self._sending)
-        if room <= 0 or self._clock.monotonic() < self._not_before_s:
+        """Start what may be sent now; how many parcels were started or found to be kept quiet."""
+        room = self._room()
+        if room <= 0:
             return 0
-        now = self._clock.now()
-        due = await self._store.due(self._receiver.name, now=now, limit=room, under_way=self._under_way())
-        for delivery in due:
-            task = asyncio.create_task(self._try(delivery), name=f"deliver {delivery.id} to {self._receiver.name}")
-            task.add_done_callback(lambda _: self._wake.set())
-            self._sending[task] = delivery
-        return len(due)
+        limit = 2 * DIGEST_EVENTS if self._policy.digest_over else _SINGLES
+        under_way = self._under_way()
+        due = await self._store.waiting(self._receiver.name, now=self._clock.now(), limit=limit + len(under_way))
+        parcels = choose(
+            [each for each in due if each.id not in under_way],
+            busy={delivery.event.key for sending in self._sending.values() for delivery in sending},
+            room=room,
+            is_idle=not self._sending,
+            digest_over=self._policy.digest_over,
+            digest_bytes=self._receiver.digest_bytes,
+        )
+        singles = [parcel.ids[0] for parcel in parcels if parcel.digest_id is None and len(parcel.ids) == 1]
+        for parcel in parcels:
+            if parcel.digest_id is not None:
+                deliveries = await self._store.digest(parcel.digest_id)
+                self._start(as_judged(deliveries, send_resolved=self._policy.send_resolved))
+            elif len(parcel.ids) > 1:
+                await self._start_digest(parcel)
+        if singles:
+            for delivery in await self._keep_quiet(singles):
+                self._start([delivery])
+        return len(parcels)
 
-    def _under_way(self) -> list[int]:
-        return [delivery.id for delivery in self._sending.values()]
+    @property
+    def _is_paced(self) -> bool:
+        """Whether it is only the rate that makes what is due wait."""
+        now_s = self._clock.monotonic()
+        return self._budget is not None and not self._budget.available(now_s) and now_s >= self._health.paused_until_s
+
+    def _room(self) -> int:
+        """How many parcels may be started now."""
+        now_s = self._clock.monotonic()
+        if now_s < self._health.paused_until_s:
+            return 0
+        room = (self._policy.at_once if self._health.well else 1) - len(self._sending)
+        return min(room, self._budget.available(now_s)) if self._budget is not None else room
+
+    async def _start_digest(self, parcel: Parcel) -> None:
+        """Send these together, unless so many of them are kept quiet that the rest goes by itself."""
+        deliveries = await self._keep_quiet(parcel.ids)
+        if len(deliveries) <= self._policy.digest_over and len(deliveries) < len(parcel.ids):
+            return  # the next turn takes them
+        digest_id = digest_id_of(delivery.event.id for delivery in deliveries)
+        await self._store.form_digest(digest_id, [delivery.id for delivery in deliveries])
+        self._start([replace(delivery, digest_id=digest_id) for delivery in deliveries])
+
+    async def _keep_quiet(self, ids: Sequence[int]) -> list[Delivery]:
+        """What of these is to be sent; the rest is recorded as suppressed."""
+        verdicts = judge(
+            await self._store.deliveries_of(ids),
+            send_resolved=self._policy.send_resolved,
+            why_quiet=self._quiet.why_quiet,
+        )
+        now = self._clock.now()
+        kept = [
+            Attempt(
+                delivery=verdict.delivery, finished_at=now, suppression=verdict.suppression, held_by=verdict.held_by
+            )
+            for verdict in verdicts
+            if verdict.suppression is not None
+        ]
+        if kept:
+            await self._store.record(kept)
+            for attempt in kept:
+                if attempt.suppression is not None:
+                    self._observer(Suppressed(attempt.delivery, attempt.suppression, attempt.held_by))
+        return [verdict.delivery for verdict in verdicts if verdict.suppression is None]
+
+    def _start(self, deliveries: Sequence[Delivery]) -> None:
+        notification = notification_of(deliveries)
+        if self._budget is not None:
+            self._budget.spend(self._clock.monotonic())
+        task = asyncio.create_task(
+            self._sender.send(deliveries, notification), name=f"deliver {notification.id} to {self._receiver.name}"
+        )
+        task.add_done_callback(lambda _: self._wake.set())
+        self._sending[task] = deliveries
+
+    def _under_way(self) -> set[int]:
+        return {delivery.id for deliveries in self._sending.values() for delivery in deliveries}
 
     async def _idle_s(self) -> float:
-        if len(self._sending) >= self._policy.at_once:
-            return _LOOK_AGAIN_S
-        next_due_at = await self._store.next_due_at(self._receiver.name, under_way=self._under_way())
-        if next_due_at is None:
-            return _LOOK_AGAIN_S
-        due_s = (next_due_at - self._clock.now()).total_seconds()
-        paused_s = self._not_before_s - self._clock.monotonic()
-        return min(_LOOK_AGAIN_S, max(due_s, paused_s, 0.001))
-
-    async def _try(self, delivery: Delivery) -> Attempt:
-        notification = Notification(id=delivery.event.id, event=delivery.event)
-        try:
-            async with asyncio.timeout(self._policy.timeout_s):
-                await self._receiver.send(notification)
-        except DeliveryError as error:
-            return self._failed(delivery, error)
-        except TimeoutError:
-            message = f"no answer within {self._policy.timeout_s:g} s"
-            return self._failed(delivery, DeliveryError(message, reason=FailureReason.TIMEOUT, permanent=False))
-        except Exception as error:  # noqa: BLE001 - a receiver's own mistake must not end the worker, nor lose the alert
-            message = f"{type(error).__name__}: {error}"
-            return self._failed(delivery, DeliveryError(message, reason=FailureReason.OTHER, permanent=False))
-        now = self._clock.now()
-        latency_s = (now - delivery.event.observed_at).total_seconds()
-        self._observer(Delivered(delivery, self._receiver.type, latency_s=max(0.0, latency_s)))
-        return Attempt(delivery=delivery, finished_at=now)
-
-    def _failed(self, delivery: Delivery, error: DeliveryError) -> Attempt:
-        now = self._clock.now()
-        delay_s = self._policy.backoff.delay_s(delivery.attempts + 1, rng=self._rng, retry_after_s=error.retry_after_s)
-        if error.retry_after_s is not None:
-            self._not_before_s = max(self._not_before_s, self._clock.monotonic() + delay_s)
-        again_at = now + timedelta(seconds=delay_s)
-        dead = error.permanent or again_at - delivery.created_at > self._policy.max_age
-        self._observer(DeliveryFailed(delivery, self._receiver.type, error, retry_in_s=None if dead else delay_s))
-        return Attempt(delivery=delivery, finished_at=now, error=error, next_attempt_at=None if dead else again_at)
+        """How long nothing will be due, unless a try ends or somebody calls."""
+        now, now_s = self._clock.now(), self._clock.monotonic()
+        moments_s = [self._look_s]
+        if now_s < self._health.paused_until_s:
+            moments_s.append(self._health.paused_until_s)
+        elif self._budget is not None and self._is_paced:
+            moments_s.append(self._budget.free_s(now_s))
+        elif self._room() > 0:
+            next_due_at = await self._store.next_due_at(self._receiver.name, now=now)
+            if next_due_at is not None:
+                moments_s.append(now_s + (next_due_at - now).total_seconds())
+        return max(0.001, min(moments_s) - now_s)

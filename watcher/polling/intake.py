@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from watcher.core.alerts import AlertRules
 from watcher.core.clock import Clock
-from watcher.core.detector import Context, detect, is_unchanged
+from watcher.core.detector import detect, is_unchanged
+from watcher.core.lessons import Lessons, lesson_of
 from watcher.core.lifecycle import is_changing
-from watcher.core.model import Event, InstanceKey, InstanceState, Observation, Presence, Reason
+from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Presence, Reason, Step
+from watcher.core.news import Context
 from watcher.core.planner import Mode, PollPolicy, Schedule
 from watcher.core.ports import Change, InstancePage
+from watcher.core.timers import close, due_at, ring
 from watcher.core.watchlist import DiscoverRule, Watchlist
 from watcher.polling.asker import Paged, Single
 from watcher.polling.ledger import Ledger, Listed
 from watcher.polling.outbox import Outbox
+from watcher.polling.timers import Timers
+
+_LEARNED_WITHIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,31 +51,59 @@ class Intake:
         ledger: Ledger,
         schedule: Schedule,
         outbox: Outbox,
+        timers: Timers,
         receivers_for: Callable[[Event], tuple[str, ...]],
         clock: Clock,
     ) -> None:
         self._source = watched.source
         self._rules = watched.rules
+        self._look_again_s = watched.policy.interval_s
         self._only_new = watched.policy.mode is Mode.GET
         self._watchlist = watchlist
         self._ledger = ledger
         self._schedule = schedule
         self._outbox = outbox
+        self._timers = timers
         self._receivers_for = receivers_for
         self._clock = clock
         self._factor = 1.0
         self._changed_s: dict[str, float] = {}
         self._held: dict[str, Listed] = {}
         self.untried: set[str] = set()
+        self.lessons = Lessons()
 
     def begin_cycle(self, *, factor: float) -> None:
         """A new cycle, with its jitter: all that is asked from now on is asked after what was taken before."""
         self._factor = factor
         self._changed_s.clear()
 
-    def add(self, state: InstanceState, *events: Event) -> None:
-        """A state to keep, and the events to tell of it."""
-        self._outbox.add(Change(state=state, events=tuple((event, self._receivers_for(event)) for event in events)))
+    def add(self, state: InstanceState, *events: Event, steps: tuple[Step, ...] = ()) -> None:
+        """A state to keep, the events to tell of it, and what they teach."""
+        told = tuple((event, self._receivers_for(event)) for event in events)
+        self._outbox.add(Change(state=state, events=told, steps=steps))
+
+    def ring(self, state: InstanceState, *, is_fresh: bool) -> None:
+        """The moment of an instance has come; `is_fresh`: it was seen of late."""
+        now = self._clock.now()
+        after, events = ring(state, now=now, context=self._context(state.key.id, state), is_fresh=is_fresh)
+        if events:
+            self._ledger.states[state.key.id] = after
+            self.add(after, *events)
+        self.set_timer(after, not_before=now + timedelta(seconds=self._look_again_s))
+
+    def close(self, state: InstanceState) -> None:
+        """An instance that is watched no more has its alerts closed."""
+        after, event = close(state, now=self._clock.now(), context=self._context(state.key.id, state))
+        self._ledger.states[state.key.id] = after
+        self.add(after, event)
+
+    def set_timer(self, state: InstanceState, *, not_before: datetime | None = None) -> None:
+        """Look at the instance again when time alone makes news of it."""
+        at = due_at(state, self._rules, self.lessons)
+        if is_changing(state.status):  # how long is too long may be learned meanwhile
+            again_at = self._clock.now() + _LEARNED_WITHIN
+            at = min(at, again_at) if at is not None else again_at
+        self._timers.set(state.key.id, max(at, not_before) if at is not None and not_before is not None else at)
 
     def take_single(self, answer: Single, observation: Observation) -> int:
         """What was said of one instance; how many were observed by it."""
@@ -160,21 +194,38 @@ class Intake:
     def _change(
         self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None
     ) -> InstanceState:
+        context = self._context(instance_id, observation.instance or state, state=state, reason=reason)
+        after, events = detect(state, observation, context)
+        self._ledger.states[instance_id] = after
+        if events or (state is not None and after.record != state.record):
+            resolution_s = self._rules.resolution_s
+            learned = [lesson_of(state, event, resolution_s=resolution_s) for event in events]
+            steps = tuple(step for step in learned if step is not None)
+            for step in steps:
+                self.lessons.learn(step)
+            self.add(after, *events, steps=steps)
+        if events:
+            self.set_timer(after)
+        return after
+
+    def _context(
+        self,
+        instance_id: str,
+        shown: Instance | InstanceState | None,
+        *,
+        state: InstanceState | None = None,
+        reason: Reason | None = None,
+    ) -> Context:
         last_seen = self._ledger.last_seen(instance_id)
-        shown = observation.instance
-        name, record = (shown.name, shown.record) if shown else (state.name, state.record) if state else ("", "{}")
-        context = Context(
+        name, record = (shown.name, shown.record) if shown is not None else ("", "{}")
+        return Context(
             rules=self._rules,
             labels=self._watchlist.labels(instance_id, name=name, record=record),
             configured=self._watchlist.is_configured(instance_id),
             previous_observed_at=last_seen or (state.observed_at if state is not None else None),
             reason=reason,
+            lessons=self.lessons,
         )
-        after, events = detect(state, observation, context)
-        self._ledger.states[instance_id] = after
-        if events or (state is not None and after.record != state.record):
-            self.add(after, *events)
-        return after
 
     def _seen(self, state: InstanceState, *, asked_s: float) -> None:
         # One "no such instance" is to be confirmed without waiting for the slow interval.

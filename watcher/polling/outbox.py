@@ -10,6 +10,8 @@ from watcher.core.errors import StoreError
 from watcher.core.facts import Committed, Observer, StoreFailed, StoreRecovered
 from watcher.core.ports import Change, StateStore
 
+_STORE_RETRY = Backoff(initial_s=1.0, max_s=10.0)
+
 
 class Outbox:
     """Holds changes until they are committed, in order; while the store cannot be written they wait here.
@@ -17,12 +19,9 @@ class Outbox:
     What has nothing to tell, such as a record in which only the time of the last update differs, can wait for what has.
     """
 
-    def __init__(
-        self, *, source: str, store: StateStore, backoff: Backoff, clock: Clock, rng: random.Random, observer: Observer
-    ) -> None:
+    def __init__(self, *, source: str, store: StateStore, clock: Clock, rng: random.Random, observer: Observer) -> None:
         self._source = source
         self._store = store
-        self._backoff = backoff
         self._clock = clock
         self._rng = rng
         self._observer = observer
@@ -51,7 +50,7 @@ class Outbox:
         except StoreError as error:
             self._failures += 1
             self._observer(StoreFailed(self._source, error, first=self._failures == 1))
-            return self._backoff.delay_s(self._failures, rng=self._rng)
+            return _STORE_RETRY.delay_s(self._failures, rng=self._rng)
         del self._waiting[: len(batch)]
         if self._failures:
             self._failures = 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from watcher.core.budget import Budget
 from watcher.core.clock import Clock
 from watcher.core.facts import BudgetMet, BudgetShort, CycleFinished, Observed, Observer
+from watcher.core.lessons import Lessons
 from watcher.core.model import Event, Instance, InstanceState, Presence
 from watcher.core.outage import source_key
 from watcher.core.planner import Mode, Plan, Schedule, pages_for
@@ -20,6 +21,7 @@ from watcher.polling.intake import Intake, Watched
 from watcher.polling.ledger import Ledger
 from watcher.polling.outage import OutageWatch
 from watcher.polling.outbox import Outbox
+from watcher.polling.timers import Timers
 from watcher.polling.trouble import Trouble
 
 _TOGETHER_S = 1.0  # instances due within this time of each other are asked in one cycle
@@ -61,15 +63,15 @@ class SourcePoller:
         self._budget = Budget(requests=policy.budget_requests, period_s=policy.budget_period_s)
         self._health = SourceHealth(backoff=policy.backoff, rng=rng, concurrency=policy.concurrency)
         self._outage = OutageWatch(source=source, rules=watched.rules, health=self._health, clock=clock)
-        self._outbox = Outbox(
-            source=source, store=store, backoff=policy.backoff, clock=clock, rng=rng, observer=observer
-        )
+        self._outbox = Outbox(source=source, store=store, clock=clock, rng=rng, observer=observer)
+        self._timers = Timers()
         self._intake = Intake(
             watched=watched,
             watchlist=self._watchlist,
             ledger=self._ledger,
             schedule=self._schedule,
             outbox=self._outbox,
+            timers=self._timers,
             receivers_for=receivers_for,
             clock=clock,
         )
@@ -115,6 +117,7 @@ class SourcePoller:
 
     async def start(self) -> None:
         """Pick up where the last run was; raises StoreError."""
+        self._intake.lessons = Lessons(await self._store.steps(self.source))
         remembered = await self._store.load(self.source)
         self._outage.remember(remembered.pop(source_key(self.source), None))
         self._ledger.states = {key.id: state for key, state in remembered.items()}
@@ -124,6 +127,11 @@ class SourcePoller:
         self._intake.untried |= self._watchlist.ids
         for instance_id in self._watchlist.ids:
             self._schedule.set(instance_id, self._clock.monotonic())
+        for state in remembered.values():
+            if state.key.id in self._watchlist.ids:
+                self._intake.set_timer(state)
+            elif state.alerts:
+                self._intake.close(state)
 
     async def cycle(self) -> float:
         """Ask what is due and commit what changed; how many seconds to wait before the next cycle."""
@@ -132,10 +140,19 @@ class SourcePoller:
             self._health.end_pause()
         if began_s >= self._health.paused_until_s:
             await self._ask_all(began_s)
+        self._look_at_time()
+        return self._wait_s(await self._outbox.flush())
+
+    def _look_at_time(self) -> None:
+        """Tell what time alone makes news of."""
         news = self._outage.look()
         if news is not None:
             self._intake.add(*news)
-        return self._wait_s(await self._outbox.flush())
+        for instance_id in self._timers.due(self._clock.now()):
+            state = self._ledger.states.get(instance_id)
+            if state is not None and instance_id in self._watchlist.ids:
+                is_tried = instance_id not in self._intake.untried and not self._trouble.is_failing(instance_id)
+                self._intake.ring(state, is_fresh=self._health.well and is_tried)
 
     async def _ask_all(self, began_s: float) -> None:
         self._factor = self._rng.uniform(1 - self._policy.jitter, 1 + self._policy.jitter)
@@ -173,6 +190,9 @@ class SourcePoller:
             moments.append(now_s + _CREDENTIAL_LOOK_S)
         if self._outage.due_s is not None:
             moments.append(self._outage.due_s)
+        ring_at = self._timers.next_at()
+        if ring_at is not None:
+            moments.append(now_s + (ring_at - self._clock.now()).total_seconds())
         if store_retry_s is not None:
             moments.append(now_s + store_retry_s)
         return max(0.0, min(moments) - now_s)

@@ -58,6 +58,10 @@ class Trouble:
         """How many instances could not be observed when they last were asked for."""
         return len(self._failures)
 
+    def is_failing(self, instance_id: str) -> bool:
+        """Whether this instance could not be observed when it last was asked for."""
+        return instance_id in self._failures
+
     @property
     def wants_single_probe(self) -> bool:
         """Whether the list was the last to fail, so that asking for one instance would tell whether it is to blame."""

@@ -24,6 +24,7 @@ class ConsoleReceiver:
     """Prints one line for each event."""
 
     type = "console"
+    digest_bytes = None
 
     def __init__(self, *, name: str, output: TextIO, external_url: str | None = None) -> None:
         self.name = name

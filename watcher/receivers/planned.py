@@ -11,6 +11,8 @@ from watcher.core.model import Notification
 class PlannedReceiver:
     """Accepts nothing: its notifications stay as dead letters, to be sent again by a version that can."""
 
+    digest_bytes = None
+
     def __init__(self, *, name: str, type: str, feature: str) -> None:  # noqa: A002 - the contract's word
         self.name = name
         self.type = type

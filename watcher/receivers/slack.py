@@ -81,6 +81,7 @@ class SlackWebhookReceiver:
     """Posts one Block Kit message for each event to an incoming webhook."""
 
     type = "slack"
+    digest_bytes = None
 
     def __init__(
         self,

@@ -70,6 +70,7 @@ class WebhookReceiver:
     """
 
     type = "webhook"
+    digest_bytes = 500_000  # many servers take a megabyte at most
 
     def __init__(
         self, *, name: str, url: str, secret: Secret | None, session: aiohttp.ClientSession, clock: Clock
@@ -117,7 +118,12 @@ def _signer(secret: Secret) -> Webhook:
 
 
 def _body(notification: Notification) -> str:
-    event = notification.event
-    kind = "test" if notification.test else event.kind.value
-    body = {"type": f"instance.{kind}", "timestamp": format_time(event.observed_at), "data": to_json(event)}
+    if notification.is_digest:
+        latest = max(event.observed_at for event in notification.events)
+        events = [to_json(event) for event in notification.events]
+        body = {"type": "instance.digest", "timestamp": format_time(latest), "data": {"events": events}}
+    else:
+        event = notification.event
+        kind = "test" if notification.test else event.kind.value
+        body = {"type": f"instance.{kind}", "timestamp": format_time(event.observed_at), "data": to_json(event)}
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)

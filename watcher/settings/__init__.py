@@ -12,12 +12,13 @@ from watcher.settings.loader import Loaded, load, load_or_raise, load_text
 from watcher.settings.model import Settings
 from watcher.settings.polling import PollSettings
 from watcher.settings.redaction import redacted
-from watcher.settings.routing import MaintenanceSettings, MatchSettings, RouteSettings
+from watcher.settings.routing import DAYS, MaintenanceSettings, MatchSettings, RouteSettings
 from watcher.settings.schema import json_schema
 from watcher.settings.service import Listen
 from watcher.settings.sources import InstanceSettings, SourceSettings
 
 __all__ = [
+    "DAYS",
     "AlertsSettings",
     "Finding",
     "InstanceSettings",

@@ -14,7 +14,7 @@ from watcher.fields import Name, OneOrMany, PositiveDuration, Section
 from watcher.settings.labels import Labels
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-_EVERY_DAY: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -64,6 +64,8 @@ class MatchSettings(Section):
     """The status after."""
     source: OneOrMany[Text] = ()
     """The source's name."""
+    instance_id: OneOrMany[Text] = ()
+    """The instance's id."""
     name: OneOrMany[Text] = ()
     """The instance's name; `*`, `?` and `[...]` as in a shell."""
     severity: OneOrMany[Severity] = ()
@@ -88,7 +90,7 @@ class MaintenanceSettings(Section):
 
     name: Name
     """Unique among the windows."""
-    days: OneOrMany[Day] = Field(_EVERY_DAY, min_length=1)
+    days: OneOrMany[Day] = Field(DAYS, min_length=1)
     """On which days it begins."""
     start: ClockTime
     """When it begins, in `timezone`."""

@@ -9,10 +9,14 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from watcher.core.event_json import alert_from_json, alert_to_json, from_json, to_json
-from watcher.core.model import Delivery, Event, InstanceKey, InstanceState, Presence
+from watcher.core.model import Delivery, DeliveryState, Event, InstanceKey, InstanceState, Presence
+from watcher.core.ports import Attempt, DeliveryReport
+from watcher.core.quiet import Acknowledgement, Silence
+from watcher.core.routing import matcher_from_json, matcher_to_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_ANSWER_CHARS = 500
 
 
 def to_ms(at: datetime) -> int:
@@ -40,7 +44,20 @@ def state_row(state: InstanceState) -> dict[str, Any]:
         "observed_at_ms": to_ms(state.observed_at),
         "presence": state.presence.value,
         "alerts": json.dumps([alert_to_json(alert) for alert in state.alerts]) if state.alerts else "[]",
+        "image_source": state.image_source,
+        "told_at_ms": _optional_ms(state.told_at),
+        "changed_at_ms": json.dumps([to_ms(at) for at in state.changed_at]) if state.changed_at else "[]",
+        "flaps": state.flaps,
     }
+
+
+def _optional_ms(at: datetime | None) -> int | None:
+    return to_ms(at) if at is not None else None
+
+
+def optional_time(ms: int | None) -> datetime | None:
+    """The time of a column that may be empty."""
+    return from_ms(ms) if ms is not None else None
 
 
 def state_of(row: RowMapping) -> InstanceState:
@@ -57,6 +74,10 @@ def state_of(row: RowMapping) -> InstanceState:
         observed_at=from_ms(row["observed_at_ms"]),
         presence=Presence(row["presence"]),
         alerts=tuple(alert_from_json(alert) for alert in json.loads(row["alerts"])),
+        image_source=row["image_source"],
+        told_at=optional_time(row["told_at_ms"]),
+        changed_at=tuple(map(from_ms, json.loads(row["changed_at_ms"]))),
+        flaps=row["flaps"],
     )
 
 
@@ -73,27 +94,105 @@ def event_row(event: Event) -> dict[str, Any]:
     }
 
 
-def delivery_row(event: Event, receiver: str, *, now: datetime) -> dict[str, Any]:
-    """A row of `deliveries`, due at once."""
+def delivery_row(event: Event, receiver: str, *, size: int, now: datetime, is_routed: bool = True) -> dict[str, Any]:
+    """A row of `deliveries`, due at once; `size` is that of the event's body."""
     return {
         "event_id": event.id,
         "receiver": receiver,
         "source": event.source,
         "instance_id": event.instance_id,
-        "state": "pending",
+        "state": DeliveryState.PENDING.value,
         "attempts": 0,
         "created_at_ms": to_ms(now),
         "next_attempt_at_ms": to_ms(now),
+        "queued_at_ms": to_ms(now),
+        "is_routed": is_routed,
+        "size": size,
     }
 
 
 def delivery_of(row: RowMapping) -> Delivery:
-    """The delivery of a row of `deliveries` joined with its event's `body`."""
+    """The delivery of a row of `deliveries` joined with its event's `body`; without what it owes."""
     return Delivery(
         id=row["id"],
         receiver=row["receiver"],
         event=from_json(json.loads(row["body"])),
         attempts=row["attempts"],
-        created_at=from_ms(row["created_at_ms"]),
+        queued_at=from_ms(row["queued_at_ms"]),
         next_attempt_at=from_ms(row["next_attempt_at_ms"]),
+        digest_id=row["digest_id"],
+        held_by=row["held_by"],
+        is_routed=row["is_routed"],
+    )
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """What changes in a row of `deliveries` by an attempt, under names of its own."""
+    delivery, error = attempt.delivery, attempt.error
+    if attempt.suppression is not None:
+        state, reason = DeliveryState.SUPPRESSED, attempt.suppression.value
+    elif error is None:
+        state, reason = DeliveryState.DELIVERED, None
+    else:
+        state = DeliveryState.PENDING if attempt.next_attempt_at is not None else DeliveryState.DEAD
+        reason = error.reason.value
+    return {
+        "delivery_id": delivery.id,
+        "new_state": state.value,
+        "new_attempts": delivery.attempts + (attempt.suppression is None),
+        "new_next_ms": to_ms(attempt.next_attempt_at or delivery.next_attempt_at),
+        "new_finished_ms": to_ms(attempt.finished_at) if state is not DeliveryState.PENDING else None,
+        "new_reason": reason,
+        "new_answer": str(error)[:_ANSWER_CHARS] if error is not None else None,
+        "new_digest_id": delivery.digest_id,
+        "new_held_by": attempt.held_by or delivery.held_by,
+    }
+
+
+def report_of(row: RowMapping) -> DeliveryReport:
+    """What the API tells of a row of `deliveries` joined with its event's `body`."""
+    return DeliveryReport(
+        delivery=delivery_of(row),
+        state=DeliveryState(row["state"]),
+        created_at=from_ms(row["created_at_ms"]),
+        finished_at=optional_time(row["finished_at_ms"]),
+        reason=row["last_reason"],
+        answer=row["last_answer"],
+    )
+
+
+def silence_row(silence: Silence) -> dict[str, Any]:
+    """A row of `silences`."""
+    return {
+        "id": silence.id,
+        "match": json.dumps(matcher_to_json(silence.match)),
+        "starts_at_ms": to_ms(silence.starts_at),
+        "ends_at_ms": to_ms(silence.ends_at),
+        "author": silence.author,
+        "comment": silence.comment,
+        "created_at_ms": to_ms(silence.created_at),
+    }
+
+
+def silence_of(row: RowMapping) -> Silence:
+    """The silence of a row of `silences`."""
+    return Silence(
+        id=row["id"],
+        match=matcher_from_json(json.loads(row["match"])),
+        starts_at=from_ms(row["starts_at_ms"]),
+        ends_at=from_ms(row["ends_at_ms"]),
+        author=row["author"],
+        comment=row["comment"],
+        created_at=from_ms(row["created_at_ms"]),
+    )
+
+
+def acknowledgement_of(row: RowMapping) -> Acknowledgement:
+    """The acknowledgement of a row of `acknowledgements`."""
+    return Acknowledgement(
+        fingerprint=row["fingerprint"],
+        starts_at=from_ms(row["starts_at_ms"]),
+        author=row["author"],
+        comment=row["comment"],
+        created_at=from_ms(row["created_at_ms"]),
     )

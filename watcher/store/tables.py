@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    true,
+)
 
 metadata = MetaData()
 
@@ -24,6 +37,10 @@ instances = Table(
     Column("observed_at_ms", BigInteger, nullable=False),
     Column("presence", String(16), nullable=False),
     Column("alerts", Text, nullable=False),
+    Column("image_source", Text, nullable=False, server_default=""),
+    Column("told_at_ms", BigInteger),
+    Column("changed_at_ms", Text, nullable=False, server_default="[]"),
+    Column("flaps", Integer, nullable=False, server_default="0"),
 )
 
 events = Table(
@@ -56,8 +73,62 @@ deliveries = Table(
     Column("finished_at_ms", BigInteger),
     Column("last_reason", String(32)),
     Column("last_answer", Text),
+    Column("is_routed", Boolean, nullable=False, server_default=true()),
+    Column("queued_at_ms", BigInteger, nullable=False, server_default="0"),
+    Column("digest_id", String(64)),
+    Column("held_by", Text),
+    Column("size", Integer, nullable=False, server_default="0"),
     UniqueConstraint("event_id", "receiver", name="one_delivery_for_each_event_and_receiver"),
     Index("deliveries_in_order", "receiver", "state", "source", "instance_id", "id"),
     Index("deliveries_by_state", "state", "receiver", "next_attempt_at_ms"),
+    Index("deliveries_oldest_first", "receiver", "state", "id"),
+    Index("deliveries_of_digest", "digest_id"),
     sqlite_autoincrement=True,
+)
+
+# Which receivers are to be told of an alert (one that began at that time), by which event first, and whether they were.
+alert_receivers = Table(
+    "alert_receivers",
+    metadata,
+    Column("fingerprint", String(32), primary_key=True),
+    Column("starts_at_ms", BigInteger, primary_key=True),
+    Column("receiver", String(63), primary_key=True),
+    Column("event_id", String(64), nullable=False),
+    Column("told_at_ms", BigInteger),
+    Column("ended_at_ms", BigInteger),
+    Index("alert_receivers_open", "receiver", "ended_at_ms", "told_at_ms"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("source", String(63), nullable=False),
+    Column("image_source", Text, nullable=False),
+    Column("status", String(64), nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Index("steps_of_source", "source", "image_source", "status", "id"),
+    sqlite_autoincrement=True,
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("match", Text, nullable=False),
+    Column("starts_at_ms", BigInteger, nullable=False),
+    Column("ends_at_ms", BigInteger, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("fingerprint", String(32), primary_key=True),
+    Column("starts_at_ms", BigInteger, primary_key=True),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
 )

@@ -1,0 +1,294 @@
+"""Deliveries: what waits, what became of it, and what of it is to be tried anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, exists, func, or_, select, true, update
+
+from watcher.core.model import AlertStatus, Delivery, DeliveryState, EventKind, InstanceKey, Suppression
+from watcher.core.ports import Attempt, DeliveryReport, Waiting
+from watcher.store.database import Database
+from watcher.store.rows import attempt_row, delivery_of, optional_time, report_of, to_ms
+from watcher.store.states import alert_key
+from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events
+
+_IN_ONE_QUERY = 5000
+_PENDING = deliveries.c.state == DeliveryState.PENDING.value
+_OF_RECEIVER = deliveries.c.receiver == bindparam("receiver")
+_QUIET = (Suppression.SILENCE.value, Suppression.MAINTENANCE.value)
+
+_EARLIER = deliveries.alias("earlier")
+_WAITS_FOR_EARLIER = exists().where(
+    _EARLIER.c.receiver == deliveries.c.receiver,
+    _EARLIER.c.state == DeliveryState.PENDING.value,
+    _EARLIER.c.source == deliveries.c.source,
+    _EARLIER.c.instance_id == deliveries.c.instance_id,
+    _EARLIER.c.id < deliveries.c.id,
+    _EARLIER.c.next_attempt_at_ms > bindparam("now_ms"),
+)
+_WAITING = (
+    select(deliveries.c.id, deliveries.c.source, deliveries.c.instance_id, deliveries.c.digest_id, deliveries.c.size)
+    .where(
+        _OF_RECEIVER,
+        _PENDING,
+        deliveries.c.next_attempt_at_ms <= bindparam("now_ms"),
+        or_(deliveries.c.digest_id.is_not(None), ~_WAITS_FOR_EARLIER),
+    )
+    .order_by(deliveries.c.id)
+)
+_WITH_EVENT = select(deliveries, events.c.body).join(events, events.c.id == deliveries.c.event_id)
+_NEXT_DUE = select(func.min(deliveries.c.next_attempt_at_ms)).where(
+    _OF_RECEIVER, _PENDING, deliveries.c.next_attempt_at_ms > bindparam("now_ms")
+)
+_UNFINISHED = (
+    select(deliveries.c.receiver, deliveries.c.state, func.count())
+    .where(deliveries.c.state.in_([DeliveryState.PENDING.value, DeliveryState.DEAD.value]))
+    .group_by(deliveries.c.receiver, deliveries.c.state)
+)
+_OLDEST_PENDING = select(func.min(deliveries.c.queued_at_ms)).where(_PENDING)
+_RECORD_ATTEMPT = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery_id"))
+    .values(
+        state=bindparam("new_state"),
+        attempts=bindparam("new_attempts"),
+        next_attempt_at_ms=bindparam("new_next_ms"),
+        finished_at_ms=bindparam("new_finished_ms"),
+        last_reason=bindparam("new_reason"),
+        last_answer=bindparam("new_answer"),
+        digest_id=bindparam("new_digest_id"),
+        held_by=bindparam("new_held_by"),
+    )
+)
+_RECORD_TOLD = (
+    update(alert_receivers)
+    .where(
+        alert_receivers.c.fingerprint == bindparam("told_fingerprint"),
+        alert_receivers.c.starts_at_ms == bindparam("told_starts_at_ms"),
+        alert_receivers.c.receiver == bindparam("told_receiver"),
+        alert_receivers.c.told_at_ms.is_(None),
+    )
+    .values(told_at_ms=bindparam("told_ms"))
+)
+
+
+class Queue(Database):
+    """Deliveries of all receivers, in the order in which they came."""
+
+    async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
+        """Pending deliveries that are due, oldest first.
+
+        None of an instance whose earlier delivery is not yet due, unless both are part of digests.
+        """
+        async with self.read() as connection:
+            rows = await connection.execute(_WAITING.limit(limit), {"receiver": receiver, "now_ms": to_ms(now)})
+            return [
+                Waiting(id=id_, key=InstanceKey(source, instance_id), digest_id=digest_id, size=size)
+                for id_, source, instance_id, digest_id, size in rows
+            ]
+
+    async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
+        """These deliveries, oldest first."""
+        wanted, found = sorted(ids), list[Delivery]()
+        for start in range(0, len(wanted), _IN_ONE_QUERY):
+            found += await self._deliveries(deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY]))
+        return found
+
+    async def digest(self, digest_id: str) -> Sequence[Delivery]:
+        """The pending deliveries that are sent together as this digest, oldest first."""
+        return await self._deliveries(and_(deliveries.c.digest_id == digest_id, _PENDING))
+
+    async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:
+        """Pending deliveries queued before that, oldest first; digests with all they hold."""
+        old = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.queued_at_ms < to_ms(before))
+        digests = select(deliveries.c.digest_id).where(old, deliveries.c.digest_id.is_not(None))
+        whole = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.digest_id.in_(digests))
+        return await self._deliveries(or_(old, whole), limit=limit)
+
+    async def held(self, receiver: str) -> Sequence[Delivery]:
+        """Deliveries suppressed by a silence or a maintenance window whose alerts fire still and were not told."""
+        of_open_alert = exists().where(
+            alert_receivers.c.event_id == deliveries.c.event_id,
+            alert_receivers.c.receiver == deliveries.c.receiver,
+            alert_receivers.c.told_at_ms.is_(None),
+            alert_receivers.c.ended_at_ms.is_(None),
+        )
+        return await self._deliveries(
+            and_(
+                deliveries.c.receiver == receiver,
+                deliveries.c.state == DeliveryState.SUPPRESSED.value,
+                deliveries.c.last_reason.in_(_QUIET),
+                of_open_alert,
+            )
+        )
+
+    async def _deliveries(self, condition: ColumnElement[bool], *, limit: int | None = None) -> list[Delivery]:
+        """The deliveries that meet it, each with what it owes and what is acknowledged."""
+        query = _WITH_EVENT.where(condition).order_by(deliveries.c.id).limit(limit)
+        async with self.read() as connection:
+            found = [delivery_of(row) for row in (await connection.execute(query)).mappings()]
+            ended = _fingerprints(found, AlertStatus.RESOLVED)
+            told = set[tuple[str, int, str]]()
+            for start in range(0, len(ended), _IN_ONE_QUERY):
+                chosen = ended[start : start + _IN_ONE_QUERY]
+                told |= {(first, began, name) for first, began, name in await connection.execute(_told(chosen))}
+            reminded = _fingerprints([each for each in found if _reminds(each)], AlertStatus.FIRING)
+            taken = set[tuple[str, int]]()
+            for start in range(0, len(reminded), _IN_ONE_QUERY):
+                chosen = reminded[start : start + _IN_ONE_QUERY]
+                taken |= {(first, began) for first, began in await connection.execute(_acknowledged(chosen))}
+        return [_with_debts(delivery, told, taken) for delivery in found]
+
+    async def form_digest(self, digest_id: str | None, ids: Collection[int]) -> None:
+        """From now on these are sent together, or (None) each by itself."""
+        await self._update(ids, update(deliveries).values(digest_id=digest_id))
+
+    async def next_due_at(self, receiver: str, *, now: datetime) -> datetime | None:
+        """When the next pending delivery that is not due at `now` will be; None when there is none."""
+        async with self.read() as connection:
+            earliest = (await connection.execute(_NEXT_DUE, {"receiver": receiver, "now_ms": to_ms(now)})).scalar()
+        return optional_time(earliest)
+
+    async def oldest_pending_at(self) -> datetime | None:
+        """Since when the oldest of all pending deliveries is; None when nothing is pending."""
+        async with self.read() as connection:
+            return optional_time((await connection.execute(_OLDEST_PENDING)).scalar())
+
+    async def record(self, attempts: Sequence[Attempt]) -> None:
+        """Write down how tries ended, and who was told of which alert."""
+        told = [
+            {
+                "told_fingerprint": fingerprint,
+                "told_starts_at_ms": starts_at_ms,
+                "told_receiver": attempt.delivery.receiver,
+                "told_ms": to_ms(attempt.finished_at),
+            }
+            for attempt in attempts
+            if attempt.error is None and attempt.suppression is None
+            for alert in attempt.delivery.event.alerts
+            if alert.status is AlertStatus.FIRING
+            for fingerprint, starts_at_ms in [alert_key(alert)]
+        ]
+        async with self.write() as connection:
+            await connection.execute(_RECORD_ATTEMPT, [attempt_row(attempt) for attempt in attempts])
+            if told:
+                await connection.execute(_RECORD_TOLD, told)
+
+    async def make_due(self, receiver: str, *, now: datetime) -> None:
+        """Whatever waits for another try is due now."""
+        later = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.next_attempt_at_ms > to_ms(now))
+        async with self.write() as connection:
+            await connection.execute(update(deliveries).where(later).values(next_attempt_at_ms=to_ms(now)))
+
+    async def requeue(self, ids: Collection[int], *, now: datetime, digest_id: str | None = None) -> None:
+        """Suppressed or dead deliveries are pending again, as if they were new."""
+        await self._update(ids, _as_new(now).values(digest_id=digest_id))
+
+    async def retry(self, ids: Collection[int] | None, *, now: datetime) -> int:
+        """Dead letters (None: all) are pending again, with the ends of alerts kept back for them; how many letters."""
+        dead = deliveries.c.state == DeliveryState.DEAD.value
+        chosen = dead if ids is None else and_(dead, deliveries.c.id.in_(ids))
+        first = deliveries.alias("first")
+        kept_back = and_(
+            deliveries.c.state == DeliveryState.SUPPRESSED.value,
+            deliveries.c.last_reason == Suppression.NEVER_FIRED.value,
+            exists().where(
+                first.c.receiver == deliveries.c.receiver,
+                first.c.source == deliveries.c.source,
+                first.c.instance_id == deliveries.c.instance_id,
+                first.c.id < deliveries.c.id,
+                first.c.state == DeliveryState.DEAD.value,
+                true() if ids is None else first.c.id.in_(ids),
+            ),
+        )
+        async with self.write() as connection:
+            await connection.execute(_as_new(now).where(kept_back))
+            return (await connection.execute(_as_new(now).where(chosen))).rowcount
+
+    async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
+        """Pending deliveries of receivers other than these are dead: nobody will ever send them. How many."""
+        gone = and_(_PENDING, deliveries.c.receiver.not_in(receivers))
+        values = {
+            "state": DeliveryState.DEAD.value,
+            "finished_at_ms": to_ms(now),
+            "last_reason": "other",
+            "last_answer": "the receiver is no longer in the configuration",
+        }
+        async with self.write() as connection:
+            return (await connection.execute(update(deliveries).where(gone).values(values))).rowcount
+
+    async def unfinished(self) -> dict[tuple[str, DeliveryState], int]:
+        """How many deliveries of each receiver are pending, and how many dead."""
+        async with self.read() as connection:
+            rows = await connection.execute(_UNFINISHED)
+            return {(receiver, DeliveryState(state)): count for receiver, state, count in rows}
+
+    async def reports(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        state: DeliveryState | None = None,
+        receiver: str | None = None,
+    ) -> list[DeliveryReport]:
+        """Deliveries for people to look at, newest first, from before (the id) `before`."""
+        query: Select[Any] = _WITH_EVENT.order_by(deliveries.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(deliveries.c.id < before)
+        if state is not None:
+            query = query.where(deliveries.c.state == state.value)
+        if receiver is not None:
+            query = query.where(deliveries.c.receiver == receiver)
+        async with self.read() as connection:
+            return [report_of(row) for row in (await connection.execute(query)).mappings()]
+
+    async def _update(self, ids: Collection[int], values: Update) -> None:
+        wanted = sorted(ids)
+        async with self.write() as connection:
+            for start in range(0, len(wanted), _IN_ONE_QUERY):
+                chosen = deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY])
+                await connection.execute(values.where(chosen))
+
+
+def _as_new(now: datetime) -> Update:
+    return update(deliveries).values(
+        state=DeliveryState.PENDING.value,
+        attempts=0,
+        queued_at_ms=to_ms(now),
+        next_attempt_at_ms=to_ms(now),
+        finished_at_ms=None,
+        digest_id=None,
+    )
+
+
+def _fingerprints(found: Sequence[Delivery], status: AlertStatus) -> list[str]:
+    return sorted({alert.fingerprint for each in found for alert in each.event.alerts if alert.status is status})
+
+
+def _reminds(delivery: Delivery) -> bool:
+    return delivery.event.kind is EventKind.REMINDER
+
+
+def _told(fingerprints: Sequence[str]) -> Select[str, int, str]:
+    table = alert_receivers.c
+    return select(table.fingerprint, table.starts_at_ms, table.receiver).where(
+        table.fingerprint.in_(fingerprints), table.told_at_ms.is_not(None)
+    )
+
+
+def _acknowledged(fingerprints: Sequence[str]) -> Select[str, int]:
+    table = acknowledgements.c
+    return select(table.fingerprint, table.starts_at_ms).where(table.fingerprint.in_(fingerprints))
+
+
+def _with_debts(
+    delivery: Delivery, told: Collection[tuple[str, int, str]], acknowledged: Collection[tuple[str, int]]
+) -> Delivery:
+    keys = {alert_key(alert) for alert in delivery.event.alerts}
+    owed = frozenset(key[0] for key in keys if (*key, delivery.receiver) in told)
+    taken = frozenset(key[0] for key in keys & set(acknowledged)) if _reminds(delivery) else frozenset[str]()
+    return replace(delivery, owed=owed, acknowledged=taken) if owed or taken else delivery
