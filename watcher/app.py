@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TextIO
@@ -14,6 +14,7 @@ from watcher.cloud.client import CloudClient
 from watcher.core.alerts import AlertRules
 from watcher.core.backoff import Backoff
 from watcher.core.clock import Clock
+from watcher.core.errors import StoreError
 from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
 from watcher.core.maintenance import Window
 from watcher.core.model import InstanceState
@@ -24,11 +25,11 @@ from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
-from watcher.ops import OpsServer
+from watcher.ops import Heartbeat, OpsServer, Progress
 from watcher.polling import PollScheduler, SourcePoller, Watched, close_orphans
 from watcher.receivers.base import ReceiverTools
 from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
-from watcher.store import Store, open_store
+from watcher.store import Store, keep_tidy, open_store
 
 _POLLS_DEADLINE_S = 5.0
 _DELIVERIES_DEADLINE_S = 15.0  # with the polls' 5 s well below the 30 s that Kubernetes waits before it kills
@@ -58,7 +59,8 @@ class Daemon:
             store = await open_store(self._settings.store.required_secret("url").reveal())
             stack.push_async_callback(store.close)
             metrics = self._metrics()
-            observer = tell_all(metrics, LogObserver(), self._wake_workers)
+            progress = self._progress()
+            observer = tell_all(metrics, LogObserver(), self._wake_workers, progress)
             quiet = QuietKeeper(
                 store=store, windows=windows(self._settings), clock=self._clock, on_change=self._look_again
             )
@@ -86,9 +88,13 @@ class Daemon:
             )
             for poller in self._pollers:
                 await poller.start()
-            await self._supervise(stop)
+            endless = [
+                keep_tidy(store, retention=self._settings.store.retention, clock=self._clock, observer=observer),
+                *self._heartbeat(store, progress, observer),
+            ]
+            await self._supervise(stop, endless)
 
-    async def _supervise(self, stop: asyncio.Event) -> None:
+    async def _supervise(self, stop: asyncio.Event, endless: Sequence[Coroutine[None, None, None]]) -> None:
         scheduler = PollScheduler(clock=self._clock)
         for poller in self._pollers:
             scheduler.add(poller.source, poller.cycle)
@@ -98,8 +104,11 @@ class Daemon:
                 group.create_task(self._eternal("a delivery worker", worker.run()), name="delivery")
                 for worker in self._workers
             ]
+            others = [group.create_task(self._eternal("a task", each)) for each in endless]
             await stop.wait()
             self._draining = True
+            for task in others:
+                task.cancel()
             await scheduler.stop(deadline_s=_POLLS_DEADLINE_S)
             for worker in self._workers:
                 worker.drain()
@@ -129,6 +138,37 @@ class Daemon:
     def _look_again(self) -> None:
         for worker in self._workers:
             worker.look_again()
+
+    def _progress(self) -> Progress:
+        heartbeat = self._settings.heartbeat
+        return Progress(
+            steady_intervals_s={
+                source.name: self._settings.poll_for(source).steady_interval.total_seconds()
+                for source in self._settings.sources
+            },
+            beat_s=heartbeat.interval.total_seconds() if heartbeat is not None else 0.0,
+            clock=self._clock,
+        )
+
+    def _heartbeat(self, store: Store, progress: Progress, observer: Observer) -> Iterator[Coroutine[None, None, None]]:
+        """The dead man's switch, where there is one."""
+        section = self._settings.heartbeat
+        if section is None:
+            return
+
+        async def why_not() -> str | None:
+            try:
+                return progress.why_not(oldest_pending_at=await store.oldest_pending_at())
+            except StoreError as error:
+                return str(error)
+
+        yield Heartbeat(
+            url=section.required_secret("url"),
+            interval_s=section.interval.total_seconds(),
+            why_not=why_not,
+            clock=self._clock,
+            observer=observer,
+        ).run()
 
     def _metrics(self) -> Metrics:
         return Metrics(

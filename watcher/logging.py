@@ -26,6 +26,7 @@ from watcher.core.facts import (
     Delivered,
     DeliveryFailed,
     Fact,
+    HeartbeatMissed,
     InstanceFailed,
     ItemsUnreadable,
     ListAvoided,
@@ -148,6 +149,8 @@ class LogObserver:
                 self._log.warning("budget short", source=source, figures=figures, stretch=times, do=_ASK_LESS)
             case BudgetMet(source):
                 self._log.info("budget met", source=source)
+            case HeartbeatMissed(reason, first=True):
+                self._log.warning("heartbeat withheld", reason=reason)
             case ListAvoided(source, error, retry_in_s):
                 self._log.warning("list avoided", source=source, error=str(error), retry_in_s=retry_in_s, do=_NO_LIST)
             case _:

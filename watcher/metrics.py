@@ -21,6 +21,7 @@ from watcher.core.facts import (
     Delivered,
     DeliveryFailed,
     Fact,
+    HeartbeatSent,
     Observed,
     RequestFinished,
     SourceFailed,
@@ -70,6 +71,11 @@ class Metrics:
             "watcher_store_up", "Whether the store could be read and written when last tried.", registry=self.registry
         )
         self._store_up.set(1)
+        self._heartbeat_at = Gauge(
+            "watcher_heartbeat_last_success_timestamp_seconds",
+            "When the dead man's switch was last told that all is well.",
+            registry=self.registry,
+        )
         self._reload_ok = Gauge(
             "watcher_config_last_reload_successful", "Whether the last (re)load was good.", registry=self.registry
         )
@@ -202,15 +208,17 @@ class Metrics:
                 for event in events:
                     if event.kind is EventKind.TRANSITION:
                         self._transitions.labels(event.source, event.from_status, event.to_status).inc()
+            case _:
+                self._told(fact)
+
+    def _told(self, fact: Fact) -> None:
+        match fact:
             case StoreFailed():
                 self._store_up.set(0)
             case StoreRecovered():
                 self._store_up.set(1)
-            case _:
-                self._delivery(fact)
-
-    def _delivery(self, fact: Fact) -> None:
-        match fact:
+            case HeartbeatSent(at):
+                self._heartbeat_at.set(at.timestamp())
             case Delivered(receiver, type_, notification, at):
                 self._sent.labels(receiver, type_).inc()
                 latency_s = self._latency_s.labels(receiver, type_)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from tests.fakes.clock import FakeClock
 from tests.fakes.cloud import Answer, ScriptedCloud
 from tests.fakes.memory_store import MemoryStore
+from watcher.core.alerts import AlertRules
 from watcher.core.facts import Fact
 from watcher.core.planner import Mode, PollPolicy
 from watcher.core.watchlist import DiscoverRule
@@ -30,6 +31,7 @@ class Bench:
         policy: PollPolicy = BY_GET,
         watched: Sequence[str] | None = None,
         discover: tuple[DiscoverRule, ...] = (),
+        rules: AlertRules | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.cloud = ScriptedCloud(answers)
@@ -38,6 +40,7 @@ class Bench:
         self.ids = list(answers if watched is None else watched)
         self.discover = discover
         self.policy = policy
+        self.rules = rules or AlertRules()
         self.poller = self.fresh_poller()
 
     def fresh_poller(self) -> SourcePoller:
@@ -47,6 +50,7 @@ class Bench:
                 instances={key: {"team": "vdi"} for key in self.ids},
                 discover=self.discover,
                 policy=self.policy,
+                rules=self.rules,
             ),
             api=self.cloud,
             store=self.store,

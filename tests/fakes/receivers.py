@@ -20,7 +20,7 @@ def refusal(*, permanent: bool = False, retry_after_s: float | None = None) -> D
 
 
 class ScriptedReceiver:
-    """Answers each try with the next scripted outcome (None: accepted), then accepts everything."""
+    """Answers each try with the next scripted outcome (None: accepted), then with `refusal`; None: accepts."""
 
     type = "scripted"
     digest_bytes: int | None = None
@@ -28,6 +28,7 @@ class ScriptedReceiver:
     def __init__(self, *outcomes: Exception | None, name: str = "hooks") -> None:
         self.name = name
         self.outcomes = deque(outcomes)
+        self.refusal: Exception | None = None
         self.tries: list[str] = []
         self.accepted: list[Notification] = []
         self.gate: asyncio.Event | None = None
@@ -43,7 +44,7 @@ class ScriptedReceiver:
                 await self.gate.wait()
         finally:
             self.under_way -= 1
-        outcome = self.outcomes.popleft() if self.outcomes else None
+        outcome = self.outcomes.popleft() if self.outcomes else self.refusal
         if outcome is not None:
             raise outcome
         self.accepted.append(notification)

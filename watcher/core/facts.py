@@ -177,6 +177,21 @@ class ReceiverRecovered:
     receiver: str
 
 
+@dataclass(frozen=True, slots=True)
+class HeartbeatSent:
+    """The dead man's switch was told that all is well."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatMissed:
+    """The dead man's switch was not told, for this reason; `first` on the edge."""
+
+    reason: str
+    first: bool
+
+
 Fact = (
     RequestFinished
     | Observed
@@ -196,6 +211,8 @@ Fact = (
     | Suppressed
     | ReceiverFailed
     | ReceiverRecovered
+    | HeartbeatSent
+    | HeartbeatMissed
 )
 Observer = Callable[[Fact], None]
 """Told of every fact. Must be quick and must not raise."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from watcher.core.routing import Matcher
 
 _BACK_DAYS = 8  # a week, and a day more: clocks may jump by a whole day, so that yesterday's is yet to begin
-_AHEAD_DAYS = 4000000  # more than from one autumn to the next: a chain that clocks going back do not break has no end
+_AHEAD_DAYS = 400  # more than from one autumn to the next: a chain that clocks going back do not break has no end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,6 @@ class Quiet:
                 by = f"silence {silence.id} by {silence.author}: {silence.comment}"
                 return Held(reason=Suppression.SILENCE, by=by)
         for window in self.windows:
-            if window.ends_at(now) is not None and window.match.matches(event):
+            if window.match.matches(event) and window.ends_at(now) is not None:
                 return Held(reason=Suppression.MAINTENANCE, by=f"maintenance {window.name}")
         return None

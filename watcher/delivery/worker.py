@@ -108,7 +108,8 @@ class DeliveryWorker:
                 wait_s = await self._turn()
                 if wait_s is None:
                     return
-                await self._clock.wait(self._wake, wait_s)  # until a try ends, somebody calls, or the time is up
+                if wait_s:
+                    await self._clock.wait(self._wake, wait_s)  # until a try ends, somebody calls, or the time is up
         finally:
             for task in self._sending:
                 task.cancel()

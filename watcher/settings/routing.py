@@ -94,8 +94,8 @@ class MaintenanceSettings(Section):
     """On which days it begins."""
     start: ClockTime
     """When it begins, in `timezone`."""
-    duration: PositiveDuration = timedelta(hours=1)
-    """How long it lasts."""
+    duration: PositiveDuration = Field(timedelta(hours=1), le=timedelta(days=7))
+    """How long it lasts, a week at most."""
     timezone: Timezone = "UTC"
     """The timezone of `start`, as in the tz database."""
     match: MatchSettings = MatchSettings()

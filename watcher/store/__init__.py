@@ -2,5 +2,6 @@
 
 from watcher.store.engine import open_store
 from watcher.store.store import Store
+from watcher.store.tidying import keep_tidy
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "keep_tidy", "open_store"]

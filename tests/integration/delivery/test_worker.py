@@ -2,18 +2,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.quiet import ScriptedQuiet
 from tests.fakes.receivers import ScriptedReceiver, refusal
-from tests.fakes.values import event, history
-from watcher.core.errors import FailureReason, StoreError
-from watcher.core.facts import Delivered, DeliveryFailed, Fact, StoreFailed, StoreRecovered
-from watcher.core.model import DeliveryState, Event, InstanceKey
+from tests.fakes.values import history, outage
+from watcher.core.errors import DeliveryError, FailureReason, StoreError
+from watcher.core.facts import (
+    Delivered,
+    DeliveryFailed,
+    Fact,
+    ReceiverFailed,
+    ReceiverRecovered,
+    StoreFailed,
+    StoreRecovered,
+    Suppressed,
+)
+from watcher.core.model import DeliveryState, Event, InstanceKey, Suppression
 from watcher.core.ports import Attempt, Change
 from watcher.delivery import DeliveryPolicy, DeliveryWorker
 from watcher.store import Store, open_store
@@ -29,19 +40,23 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 class Bench:
     """A worker on a real store, with a scripted receiver and time by hand."""
 
-    def __init__(self, store: Store, receiver: ScriptedReceiver, **policy: object) -> None:
+    def __init__(self, store: Store, receiver: ScriptedReceiver, *, is_known: bool = True, **policy: object) -> None:
         self.store = store
         self.clock = FakeClock()
         self.receiver = receiver
         self.facts: list[Fact] = []
+        self.quiet = ScriptedQuiet()
         self.worker = DeliveryWorker(
             receiver=receiver,
             store=store,
+            quiet=self.quiet,
             policy=DeliveryPolicy(**policy),  # type: ignore[arg-type]  # the test's own keywords
             clock=self.clock,
             rng=random.Random(1),
             observer=self._observe,
         )
+        if is_known:
+            self.worker._health.answered()  # it took something before
         self.news = asyncio.Event()
 
     def _observe(self, fact: Fact) -> None:
@@ -76,7 +91,7 @@ async def test_what_is_due_is_sent_and_recorded(store: Store) -> None:
     assert sorted(bench.receiver.tries) == sorted(event.id for event in told)
     assert [n.event for n in bench.receiver.accepted] == told
     assert await store.unfinished() == {}
-    assert await store.next_due_at("hooks") is None
+    assert await store.next_due_at("hooks", now=bench.clock.now()) is None
 
 
 async def test_in_order_for_one_instance_even_when_the_first_fails(store: Store) -> None:
@@ -122,8 +137,7 @@ async def test_retry_after_leaves_the_whole_receiver_alone(store: Store) -> None
     told = await bench.write("a", "b")
     await bench.drained()
     assert bench.receiver.tries == [told[0].id]
-    due_at = await store.next_due_at("hooks")
-    assert due_at is not None
+    assert await store.next_due_at("hooks", now=bench.clock.now()) == bench.clock.now() + timedelta(seconds=30)
     assert await store.unfinished() == {("hooks", DeliveryState.PENDING): 2}
 
 
@@ -189,13 +203,14 @@ async def test_cancelled_in_the_middle_it_is_tried_again_with_the_same_id(store:
 
 
 class StoreThatFailsToRecord:
-    """A store whose writes fail a few times."""
+    """A store whose writing down of outcomes fails a few times."""
 
     def __init__(self, store: Store, *, failures: int) -> None:
         self._store = store
         self._failures = failures
-        self.due = store.due
-        self.next_due_at = store.next_due_at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
         if self._failures:
@@ -206,7 +221,7 @@ class StoreThatFailsToRecord:
 
 async def test_an_outcome_that_cannot_be_recorded_is_recorded_later_and_not_sent_again(store: Store) -> None:
     bench = Bench(store, ScriptedReceiver())
-    bench.worker._store = StoreThatFailsToRecord(store, failures=3)
+    bench.worker._store = StoreThatFailsToRecord(store, failures=3)  # type: ignore[assignment]  # by __getattr__
     await bench.write("a")
     running = asyncio.create_task(bench.worker.run())
     while not any(isinstance(fact, StoreRecovered) for fact in bench.facts):
@@ -219,11 +234,188 @@ async def test_an_outcome_that_cannot_be_recorded_is_recorded_later_and_not_sent
     assert await store.unfinished() == {}
 
 
-async def test_latency_is_from_observation_to_accepted(store: Store) -> None:
+def kinds(bench: Bench, *wanted: type[Fact]) -> list[str]:
+    return [type(fact).__name__ for fact in bench.facts if isinstance(fact, wanted)]
+
+
+async def advance_until(bench: Bench, enough: Callable[[], bool], *, step_s: float = 1.0) -> None:
+    """Let time pass until something holds, with turns for real I/O in between."""
+    while not enough():
+        await bench.clock.advance(step_s)
+        await bench.store.unfinished()
+
+
+async def test_a_receiver_never_tried_is_tried_with_one_delivery(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(refusal()), is_known=False)
+    await bench.write(*"abc")
+    running = asyncio.create_task(bench.worker.run())
+    await bench.until(ReceiverFailed, 1)
+    assert len(bench.receiver.tries) == 1
+    await advance_until(bench, lambda: len(bench.receiver.accepted) == 3)
+    bench.worker.drain()
+    await running
+    assert kinds(bench, ReceiverFailed, ReceiverRecovered) == ["ReceiverFailed", "ReceiverRecovered"]
+
+
+async def test_down_for_an_hour_while_500_events_happen_it_gets_all_of_them_once(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), digest_over=0)
+    bench.receiver.refusal = refusal()
+    told = await bench.write(*(f"i{number:03}" for number in range(10)))
+    running = asyncio.create_task(bench.worker.run())
+    await bench.until(ReceiverFailed, 1)
+    for number in range(490):
+        told += await bench.write(f"j{number:03}")
+    bench.worker.notify()
+    before, began_s = len(bench.receiver.tries), bench.clock.monotonic()
+    await advance_until(bench, lambda: bench.clock.monotonic() - began_s >= 3600, step_s=2.0)
+    assert len(bench.receiver.tries) - before <= 40  # an hour of one try at a time, up to five minutes apart
+    bench.receiver.refusal = None
+    await advance_until(bench, lambda: bool(bench.receiver.accepted), step_s=2.0)
+    assert bench.clock.monotonic() - began_s <= 3600 + 400
+    await advance_until(bench, lambda: len(bench.receiver.accepted) >= 500, step_s=0.001)
+    bench.worker.drain()
+    await running
+    assert sorted(n.event.id for n in bench.receiver.accepted) == sorted(event.id for event in told)
+    assert await store.unfinished() == {}
+    assert kinds(bench, ReceiverRecovered) == ["ReceiverRecovered"]
+
+
+async def test_too_many_to_be_read_one_by_one_are_one_digest(store: Store) -> None:
     bench = Bench(store, ScriptedReceiver())
-    state, _ = history("BUILT")
-    told = event(observed_at=bench.clock.now() - timedelta(seconds=2))
-    await store.commit([Change(state=state, events=((told, ("hooks",)),))], now=bench.clock.now())
+    told = await bench.write(*"abcdef", statuses=("CREATING", "ACTIVE", "BUILDING"))
     await bench.drained()
-    [fact] = [fact for fact in bench.facts if isinstance(fact, Delivered)]
-    assert fact.latency_s == 2.0
+    [digest] = bench.receiver.accepted
+    assert digest.is_digest
+    assert list(digest.events) == told
+    assert await store.unfinished() == {}
+
+
+async def test_as_many_as_are_told_singly(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), digest_over=12)
+    await bench.write(*"abcdef", statuses=("CREATING", "ACTIVE", "BUILDING"))
+    await bench.drained()
+    assert [n.is_digest for n in bench.receiver.accepted] == [False] * 12
+
+
+async def test_a_digest_is_the_same_at_every_try_and_after_a_restart(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(refusal()))
+    told = await bench.write(*(f"i{number}" for number in range(12)))
+    await bench.drained()
+    more = await bench.write(*(f"j{number}" for number in range(12)))
+    again = Bench(store, ScriptedReceiver())
+    await again.clock.advance(600)
+    await again.drained()
+    first, second = again.receiver.accepted
+    assert bench.receiver.tries == [first.id]
+    assert (list(first.events), list(second.events)) == (told, more)
+
+
+async def test_a_digest_that_is_too_large_is_sent_in_halves(store: Store) -> None:
+    too_large = DeliveryError("answered HTTP 413", reason=FailureReason.CLIENT_ERROR, permanent=True, too_large=True)
+    bench = Bench(store, ScriptedReceiver(too_large, too_large))
+    told = await bench.write(*(f"i{number:02}" for number in range(16)))
+    await bench.drained()
+    assert [len(n.events) for n in bench.receiver.accepted] == [8, 4, 4] or sorted(
+        len(n.events) for n in bench.receiver.accepted
+    ) == [4, 4, 8]
+    assert sorted(event.id for n in bench.receiver.accepted for event in n.events) == sorted(e.id for e in told)
+
+
+async def test_a_digest_holds_no_more_than_the_receiver_takes(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver())
+    bench.receiver.digest_bytes = 4000
+    await bench.write(*(f"i{number:02}" for number in range(30)))
+    await bench.drained()
+    assert len(bench.receiver.accepted) > 3
+    assert sum(len(n.events) for n in bench.receiver.accepted) == 30
+
+
+async def test_no_faster_than_the_rate(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), rate=(1, 1.0))
+    await bench.write(*"abcde")
+    running = asyncio.create_task(bench.worker.run())
+    await bench.until(Delivered, 1)
+    for second in range(1, 5):
+        for _ in range(20):
+            await store.unfinished()
+        assert len(bench.receiver.tries) == second
+        await bench.clock.advance(1.0)
+        await bench.until(Delivered, second + 1)
+    bench.worker.drain()
+    await bench.clock.advance(1.0)
+    await running
+
+
+async def test_drained_it_waits_for_its_turn_to_send_what_is_due(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), rate=(1, 1.0))
+    await bench.write(*"abc")
+    bench.worker.drain()
+    running = asyncio.create_task(bench.worker.run())
+    await advance_until(bench, running.done)
+    assert len(bench.receiver.accepted) == 3
+
+
+async def test_what_is_quiet_is_kept_back_counted_and_told_when_it_still_matters(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver())
+    bench.quiet.why = lambda _: "maintenance patching"
+    [failed] = await bench.write("a", statuses=("BUILDING", "ERROR"))
+    [built] = await bench.write("b", statuses=("BUILDING", "BUILT"))
+    running = asyncio.create_task(bench.worker.run())
+    await bench.until(Suppressed, 2)
+    assert bench.receiver.tries == []
+    bench.quiet.why = lambda _: None
+    bench.worker.look_again()
+    await bench.until(Delivered, 1)
+    bench.worker.drain()
+    await running
+    [told] = bench.receiver.accepted
+    assert (told.event.id, told.held_by) == (failed.id, "maintenance patching")
+    states = {report.delivery.event.id: report.state for report in await store.reports()}
+    assert states == {failed.id: DeliveryState.DELIVERED, built.id: DeliveryState.SUPPRESSED}
+
+
+async def test_what_no_longer_matters_when_the_quiet_ends_is_not_told_nor_its_end(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver())
+    bench.quiet.why = lambda event: "maintenance patching" if event.to_status == "ERROR" else None
+    await bench.write("a", statuses=("BUILDING", "ERROR", "BUILDING"))
+    await bench.drained()
+    [told] = bench.receiver.accepted
+    assert (told.event.from_status, told.event.to_status, told.event.alerts) == ("ERROR", "BUILDING", ())
+
+
+async def test_who_was_told_of_an_alert_is_told_of_its_end_through_the_quiet(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver())
+    state, [_, failed, better] = history("BUILDING", "ERROR", "BUILDING")
+    await store.commit([Change(state=state, events=((failed, ("hooks",)),))], now=bench.clock.now())
+    await bench.drained()
+    again = Bench(store, bench.receiver)
+    again.quiet.why = lambda _: "silence of everything"
+    await store.commit([Change(state=state, events=((better, ()),))], now=again.clock.now())
+    await again.drained()
+    assert [[alert.status.value for alert in n.event.alerts] for n in bench.receiver.accepted] == [
+        ["firing"],
+        ["resolved"],
+    ]
+
+
+async def test_an_end_is_not_told_to_who_does_not_want_it(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), send_resolved=False)
+    state, [down, up] = None, outage()
+    state, _ = history("BUILT")
+    await store.commit([Change(state=state, events=((down, ("hooks",)), (up, ("hooks",))))], now=bench.clock.now())
+    await bench.drained()
+    assert [n.event.kind.value for n in bench.receiver.accepted] == ["unreachable"]
+    [kept] = [fact for fact in bench.facts if isinstance(fact, Suppressed)]
+    assert kept.reason is Suppression.SEND_RESOLVED
+
+
+async def test_what_is_too_old_is_dead_though_it_was_never_tried(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), max_age=timedelta(hours=1))
+    bench.receiver.refusal = refusal(retry_after_s=3000.0)
+    await bench.write(*"ab")
+    running = asyncio.create_task(bench.worker.run())
+    await advance_until(bench, lambda: len(kinds(bench, DeliveryFailed)) >= 3, step_s=300.0)
+    bench.worker.drain()
+    await bench.clock.advance(4000.0)
+    await running
+    assert await store.unfinished() == {("hooks", DeliveryState.DEAD): 2}

@@ -25,6 +25,9 @@ def test_the_shape_of_the_contract() -> None:
         "labels": {"team": "vdi"},
         "reason": {"code": "WKS.0017", "message": "sysprep failed", "exact": False},
         "alerts": [],
+        "expected": None,
+        "flapping": False,
+        "changes": None,
     }
     assert body["instance"]["image_id"] == "img-2"
 

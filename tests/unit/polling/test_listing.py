@@ -953,7 +953,8 @@ async def test_a_store_that_stays_broken_is_tried_less_and_less() -> None:
     bench.store.broken = True
     waits_s = [await outbox.flush() or 0.0 for _ in range(12)]
     assert waits_s[0] <= 1.0
-    assert min(waits_s[-3:]) >= 30.0
+    assert min(waits_s[-3:]) >= 1.0
+    assert max(waits_s) <= 10.0  # a disk that was full is soon looked at again
 
 
 async def test_the_first_absence_costs_no_commit() -> None:

@@ -1,0 +1,32 @@
+"""Keeping the store tidy for as long as the daemon runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from watcher.core.clock import Clock
+from watcher.core.errors import StoreError
+from watcher.core.facts import Observer, StoreFailed, StoreRecovered
+from watcher.store.retention import Retention
+
+_EVERY_S = 3600.0
+_AT_A_TIME = 500
+_BETWEEN_S = 0.5  # others want to write, too
+_WHO = "retention"
+
+
+async def keep_tidy(store: Retention, *, retention: timedelta, clock: Clock, observer: Observer) -> None:
+    """Forget what is older than `retention`, in small steps, again and again, until cancelled."""
+    failing = False
+    while True:
+        wait_s = _EVERY_S
+        try:
+            if await store.prune(before=clock.now() - retention, limit=_AT_A_TIME) == _AT_A_TIME:
+                wait_s = _BETWEEN_S
+            if failing:
+                observer(StoreRecovered(_WHO))
+            failing = False
+        except StoreError as error:
+            observer(StoreFailed(_WHO, error, first=not failing))
+            failing, wait_s = True, 10.0
+        await clock.sleep(wait_s)
