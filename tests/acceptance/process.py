@@ -56,12 +56,12 @@ def configuration(
     auth: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Path:
-    """Write a configuration for the simulated cloud; JSON is YAML, too."""
+    """Write a configuration for the simulated cloud; JSON is YAML, too. Every event is told by itself, by default."""
     path = folder / "watcher.yaml"
     document = {
         "sources": [source(simulator, instances=instances, discover=discover, auth=auth)],
         "poll": {"interval": "200ms", "steady_interval": "200ms", "rate_limit": "10000/1s", **(poll or {})},
-        "receivers": receivers,
+        "receivers": [{"digest_over": 0, **receiver} for receiver in receivers],
         "store": {"url": f"sqlite:///{folder / 'watcher.db'}"},
         "web": {"listen": "127.0.0.1:0"},
         **more,
