@@ -23,11 +23,13 @@ class Retention(Database):
         learned from, those go that are learned from no more.
         """
         before_ms = to_ms(before)
-        pending = exists().where(
-            deliveries.c.event_id == events.c.id, deliveries.c.state == DeliveryState.PENDING.value
+        pending = select(deliveries.c.event_id).where(deliveries.c.state == DeliveryState.PENDING.value)
+        open_alerts = select(alert_receivers.c.event_id).where(alert_receivers.c.ended_at_ms.is_(None))
+        old = (
+            select(events.c.id)
+            .where(events.c.observed_at_ms < before_ms, events.c.id.not_in(pending), events.c.id.not_in(open_alerts))
+            .limit(limit)
         )
-        open_alert = exists().where(alert_receivers.c.event_id == events.c.id, alert_receivers.c.ended_at_ms.is_(None))
-        old = select(events.c.id).where(events.c.observed_at_ms < before_ms, ~pending, ~open_alert).limit(limit)
         async with self.write() as connection:
             ids = list((await connection.execute(old)).scalars())
             for statement in (

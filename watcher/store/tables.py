@@ -55,6 +55,7 @@ events = Table(
     Column("observed_at_ms", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Index("events_of_instance", "source", "instance_id", "position"),
+    Index("events_by_time", "observed_at_ms"),
     sqlite_autoincrement=True,
 )
 
@@ -96,7 +97,7 @@ alert_receivers = Table(
     Column("event_id", String(64), nullable=False),
     Column("told_at_ms", BigInteger),
     Column("ended_at_ms", BigInteger),
-    Index("alert_receivers_open", "receiver", "ended_at_ms", "told_at_ms"),
+    Index("alert_receivers_by_event", "event_id", "receiver"),
 )
 
 steps = Table(

@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("held_by", sa.Text))
     op.add_column("deliveries", sa.Column("size", sa.Integer, nullable=False, server_default="0"))
     op.execute("UPDATE deliveries SET queued_at_ms = created_at_ms")
+    op.create_index("events_by_time", "events", ["observed_at_ms"])
     op.create_index("deliveries_oldest_first", "deliveries", ["receiver", "state", "id"])
     op.create_index("deliveries_of_digest", "deliveries", ["digest_id"])
     op.create_table(
@@ -33,7 +34,7 @@ def upgrade() -> None:
         sa.Column("told_at_ms", sa.BigInteger),
         sa.Column("ended_at_ms", sa.BigInteger),
     )
-    op.create_index("alert_receivers_open", "alert_receivers", ["receiver", "ended_at_ms", "told_at_ms"])
+    op.create_index("alert_receivers_by_event", "alert_receivers", ["event_id", "receiver"])
     op.create_table(
         "steps",
         sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
