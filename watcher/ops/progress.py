@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -64,7 +65,7 @@ class Progress:
     def why_not(self, *, oldest_pending_at: datetime | None) -> str | None:
         """Why the watcher is not well, in a few words; None when it is."""
         now_s = self._clock.monotonic()
-        late = {source for source in self._steady_s if self._good_until_s.get(source, 0.0) < now_s}
+        late = {source for source in self._steady_s if self._good_until_s.get(source, -math.inf) < now_s}
         if self._store_troubles:
             return "the store cannot be used"
         if late - self._unwell:

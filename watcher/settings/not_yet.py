@@ -27,22 +27,13 @@ class NotYet:
 
 NOT_YET = (
     NotYet("alerts.build_failed", _NO_ALERT),
-    NotYet("alerts.stuck", _NO_ALERT),
-    NotYet("alerts.flapping", _NO_ALERT),
-    NotYet("alerts.repeat_interval", "nobody is reminded"),
     NotYet("receivers[].type", _DEAD_LETTERS, only=frozenset({"pagerduty", "alertmanager", "apprise"})),
     NotYet("receivers[].bot_token", _DEAD_LETTERS),
     NotYet("receivers[].bot_token_file", _DEAD_LETTERS),
     NotYet("receivers[].format", _DEAD_LETTERS, only=frozenset({"cloudevents", "alertmanager"})),
-    NotYet("receivers[].send_resolved", "what is resolved is told as any other change"),
-    NotYet("receivers[].digest_over", "every notification is sent by itself"),
-    NotYet("receivers[].rate_limit", "notifications are sent as fast as the receiver takes them"),
     NotYet("receivers[].template", "the product's own texts are used"),
-    NotYet("maintenance", "no window is quiet"),
     NotYet("cluster", "there is one replica"),
     NotYet("web.tls", "plain HTTP is served"),
-    NotYet("heartbeat", "nothing is sent"),
-    NotYet("store.retention", "nothing is deleted"),
 )
 
 
