@@ -107,11 +107,13 @@ async def watching(
     mode: str,
     intervals: Mapping[str, str],
     auth: Mapping[str, str] = TOKEN,
+    digest_over: int = 0,
 ) -> AsyncIterator[Daemon]:
     """A daemon that watches all of the cloud's instances and sends its news to the cloud's sink."""
     database = folder / "watcher.db"
     config = folder / "watcher.yaml"
     document = configuration(cloud, mode=mode, intervals=intervals, auth=auth, database=database)
+    document["receivers"][0]["digest_over"] = digest_over
     config.write_text(json.dumps(document))  # JSON is YAML, too
     command = [sys.executable, "-m", "watcher", "run", "-c", str(config)]
     async with child("watcher", command, folder) as process, aiohttp.ClientSession() as session:
@@ -127,7 +129,8 @@ def configuration(
     return {
         "sources": [{"name": "prod", **connection, "auth": dict(auth), **watched}],
         "poll": {"jitter": 0, "rate_limit": "1000000/1s", "concurrency": 16, "mode": mode, **intervals},
-        "receivers": [{"name": "sink", "type": "webhook", "url": cloud.url + HOOK_PATH, "digest_over": 0}],
+        "receivers": [{"name": "sink", "type": "webhook", "url": cloud.url + HOOK_PATH}],
+        "alerts": {"flapping": {"changes": 1_000_000}},  # what changes again and again is to be told each time
         "store": {"url": f"sqlite:///{database}"},
         # Without metrics by instance: to read them is no part of what is measured.
         "web": {"listen": "127.0.0.1:0", "metrics_instance_limit": 0},

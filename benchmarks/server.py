@@ -210,7 +210,8 @@ class FakeCloud:
     def _hook(self, body: bytes) -> bytes:
         self._counts["hooks"] += 1
         data = json.loads(body)["data"]
-        self._news.told(self._instances.numbers[data["instance_id"]], data["to"])
+        for event in data.get("events", [data]):
+            self._news.told(self._instances.numbers[event["instance_id"]], event["to"])
         return _NO_CONTENT
 
     def _control(self, action: str, query: dict[str, str], transport: asyncio.Transport) -> bytes:
@@ -226,7 +227,8 @@ class FakeCloud:
                 self._change(set(range(len(self._instances.ids))), query["status"])
                 return _json({})
             case "times":
-                return _json({"shown": _ends(self._news.shown), "arrived": _ends(self._news.arrived)})
+                ends = {"shown": _ends(self._news.shown), "arrived": _ends(self._news.arrived)}
+                return _json({**ends, "hooks": self._counts["hooks"]})
             case _:
                 return _NOT_FOUND
 
