@@ -159,7 +159,7 @@ class DeliveryWorker:
         free = [each for each in held if self._quiet.why_quiet(each.event) is None]
         if free:
             ids = [delivery.id for delivery in free]
-            together = len(free) > 1 and self._policy.digest_over > 0
+            together = 1 < len(free) <= self._policy.digest_over  # more become digests in any case
             digest_id = digest_id_of(delivery.event.id for delivery in free) if together else None
             await self._store.requeue(ids, now=now, digest_id=digest_id)
         self._look_s = now_s + _LOOK_AGAIN_S
