@@ -13,10 +13,15 @@ from typing import Any, Self
 
 from aiohttp import web
 
+_LARGEST = 16 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `reset` closes the connection, `hang` never answers, `cut` is half a body, `endless` has no end."""
+    """One answer. `reset` closes the connection, `hang` never answers, `cut` is half a body, `endless` has no end.
+
+    `raw` are the very bytes to send in place of it all; with `hang`, nothing more comes and the connection stays open.
+    """
 
     status: int = 200
     body: str = "ok"
@@ -25,6 +30,7 @@ class Reply:
     hang: bool = False
     cut: bool = False
     endless: bool = False
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Sink:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
+        app = web.Application(client_max_size=_LARGEST)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -86,12 +92,15 @@ class Sink:
         reply = self.replies.popleft() if self.replies else Reply()
         transport = request.transport
         assert transport is not None
+        if reply.raw:
+            transport.write(reply.raw)
         if reply.hang:
             await self._closing.wait()
         if reply.reset:
             transport.abort()
         if reply.cut:
             transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+        if reply.cut or reply.raw:
             transport.close()
         if reply.endless:
             response = web.StreamResponse(status=reply.status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from watcher.core.alerts import worst
 from watcher.core.model import Alert, AlertStatus, Delivery, Event, EventKind, Suppression
 from watcher.core.quiet import Held
 
@@ -77,7 +78,8 @@ def _trimmed(delivery: Delivery, fired: set[str], *, send_resolved: bool) -> Del
     event = delivery.event
     if all(map(is_told, event.alerts)):
         return delivery
-    return replace(delivery, event=replace(event, alerts=tuple(filter(is_told, event.alerts))))
+    alerts = tuple(filter(is_told, event.alerts))
+    return replace(delivery, event=replace(event, alerts=alerts, severity=worst(alerts)))
 
 
 def _fingerprints(event: Event, status: AlertStatus) -> set[str]:

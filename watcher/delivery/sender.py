@@ -110,13 +110,13 @@ class Sender:
 
 def notification_of(parcel: Sequence[Delivery]) -> Notification:
     """What the receiver is asked to say: a single event, or the digest that the deliveries are part of."""
-    held_by = {delivery.held_by for delivery in parcel}
+    held_by = dict.fromkeys(delivery.held_by for delivery in parcel)
     digest_id = parcel[0].digest_id
     return Notification(
         id=digest_id or parcel[0].event.id,
         events=tuple(delivery.event for delivery in parcel),
         is_digest=digest_id is not None,
-        held_by=held_by.pop() if len(held_by) == 1 else None,
+        held_by="; ".join(each for each in held_by if each) if None not in held_by else None,
     )
 
 

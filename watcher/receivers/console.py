@@ -1,4 +1,4 @@
-"""The console: one line on standard output for each event."""
+"""The console: one line on standard output for each event, and one for each group of a digest below its headline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ConsoleSettings(ReceiverSettings):
 
 
 class ConsoleReceiver:
-    """Prints one line for each event."""
+    """Prints one line for each event, and a digest as a headline with a line for each group."""
 
     type = "console"
     digest_bytes = None
@@ -32,8 +32,9 @@ class ConsoleReceiver:
         self._external_url = external_url
 
     async def send(self, notification: Notification) -> str:
-        """Print the event; raises OSError when standard output is gone."""
-        self._output.write(_line(describe(notification, external_url=self._external_url)) + "\n")
+        """Print it; raises OSError when standard output is gone."""
+        message = describe(notification, external_url=self._external_url)
+        self._output.write("".join(f"{line}\n" for line in _lines(message)))
         self._output.flush()
         return "printed"
 
@@ -44,13 +45,7 @@ class ConsoleReceiver:
         """Nothing to close: the output is not ours."""
 
 
-def _line(message: Message) -> str:
-    facts = dict(message.fields)
-    seen = facts.pop("Seen")
-    details = "; ".join(f"{label.lower()}: {value}" for label, value in facts.items())
-    return _printable(f"{seen} {message.emoji} {message.title}: {message.summary} ({details})")
-
-
-def _printable(text: str) -> str:
-    # A name from the cloud must not move the cursor, colour the terminal or forge a second line.
-    return "".join(char if char.isprintable() or char == "\N{VARIATION SELECTOR-16}" else "\ufffd" for char in text)
+def _lines(message: Message) -> list[str]:
+    details = "; ".join(f"{label.lower()}: {value}" for label, value in message.fields)
+    headline = f"{message.seen} {message.emoji} {message.title}: {message.summary} ({details})"
+    return [headline, *(f"  {label}  {whom}" for label, whom in message.groups)]

@@ -1,18 +1,24 @@
 """What receivers that speak HTTP share: a session that follows no redirects, and what an answer means.
 
-2xx is success. 408, 425, 429, 5xx and network errors are worth another try; everything else is final.
+2xx is success. 408, 425, 429, 5xx and network errors are worth another try; everything else is final. Of an answer a
+short excerpt is kept, without the secrets that the receiver was asked with.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import html
+import json
 import os
+import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import SimpleNamespace
 from typing import NoReturn
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -23,6 +29,10 @@ from watcher.core.http_headers import retry_after_s
 
 _BODY_LIMIT = 64 * 1024
 _EXCERPT_CHARS = 200
+_HIDDEN = "**********"
+_SECRET_CHARS = 4  # shorter ones are no secrets, and hiding each "1" would leave nothing to read
+_TOKEN_CHARS = 12  # from so many on a part of a secret path may be the secret of it
+_TOO_LARGE = 413
 _RETRIED = frozenset({408, 425, 429})
 _REASONS = {
     401: FailureReason.AUTH_ERROR,
@@ -33,7 +43,10 @@ _REASONS = {
 
 
 class _ShortResponse(aiohttp.ClientResponse):
-    """Reads no more of a body than anybody would look at: an endless one must not fill the memory."""
+    """Reads no more of a body than anybody would look at: an endless one must not fill the memory.
+
+    What it says counts by its status: text that cannot be decoded makes no failure of a success.
+    """
 
     async def read(self) -> bytes:
         if self._body is None:
@@ -45,6 +58,9 @@ class _ShortResponse(aiohttp.ClientResponse):
                     break
             self._body = bytes(kept)
         return self._body
+
+    async def text(self, encoding: str | None = None, errors: str = "replace") -> str:  # noqa: ARG002 - aiohttp's own
+        return (await self.read()).decode(errors=errors)
 
 
 def open_session(*, timeout_s: float) -> aiohttp.ClientSession:
@@ -72,19 +88,56 @@ async def _refuse_redirect(
     )
 
 
-def check_answer(status: int, *, headers: Mapping[str, str], body: str, now: datetime) -> str:
-    """What a good answer said, in one short line; raises DeliveryError for any other answer."""
-    excerpt = " ".join(body.split())[:_EXCERPT_CHARS]
+def check_answer(status: int, *, headers: Mapping[str, str], body: str, now: datetime, secrets: Iterable[str]) -> str:
+    """What a good answer said, in one short line; raises DeliveryError for any other answer.
+
+    `secrets` are those that the other side was shown, and might show again.
+    """
+    excerpt = " ".join(redacted(body, secrets).split())[:_EXCERPT_CHARS]
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success, RFC 9110 section 15.3
         return f"HTTP {status} {excerpt}".rstrip()
     temporary = status in _RETRIED or status >= 500  # noqa: PLR2004 - the class of server errors, section 15.6
-    default = FailureReason.SERVER_ERROR if status >= 500 else FailureReason.CLIENT_ERROR  # noqa: PLR2004 - the same
     raise DeliveryError(
         f"answered HTTP {status}" + (f": {excerpt}" if excerpt else ""),
-        reason=_REASONS.get(status, default),
+        reason=_reason(status),
         permanent=not temporary,
         retry_after_s=retry_after_s(headers, now=now) if temporary else None,
+        too_large=status == _TOO_LARGE,
     )
+
+
+def _reason(status: int) -> FailureReason:
+    if status < 200:  # noqa: PLR2004 - no final answer at all, RFC 9110 section 15.2
+        return FailureReason.OTHER
+    default = FailureReason.SERVER_ERROR if status >= 500 else FailureReason.CLIENT_ERROR  # noqa: PLR2004 - as above
+    return _REASONS.get(status, default)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text without the secrets, whether they stand there as they are or quoted as in URLs, JSON or HTML."""
+    plain = {form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= _SECRET_CHARS}
+    forms = {form for each in plain for form in _forms(each)}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), _HIDDEN, text, flags=re.IGNORECASE) if forms else text
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    in_json = json.dumps(secret)[1:-1]
+    in_url = (quote(secret), quote(secret, safe=""), quote_plus(secret))
+    return secret, *in_url, in_json, in_json.replace("/", "\\/"), html.escape(secret)
+
+
+def secrets_of(url: str, *, path: bool = False) -> list[str]:
+    """What of an address must not be shown: itself, user and password, query, and where it is one the path."""
+    parts = urlsplit(url)
+    found = [url, parts.query, *(value for _, value in parse_qsl(parts.query))]
+    if parts.password is not None:
+        userinfo = parts.netloc.rpartition("@")[0]
+        found += [userinfo, parts.password, base64.b64encode(unquote(userinfo).encode()).decode()]
+    if path:
+        steps = [step for step in parts.path.split("/") if step]
+        found += [parts.path, *steps[-1:], *(step for step in steps if len(step) >= _TOKEN_CHARS)]
+    return found
 
 
 async def reach(url: str) -> None:

@@ -1,120 +1,131 @@
-"""The facts of an event in words, the same for every receiver that talks to people; each shows them its own way."""
+"""The message that tells people of an event or a digest, the same for every receiver; each shows it its own way."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watcher.core.event_json import format_time
-from watcher.core.model import AlertStatus, Event, EventKind, Notification, Status
+from watcher.core.model import Event, Notification, Status
+from watcher.receivers.digest import Group, alert_counts, chosen, counted, grouped, worst_of
+from watcher.receivers.words import (
+    alerts,
+    emoji,
+    format_length,
+    group_label,
+    group_words,
+    is_unwatched,
+    name_of,
+    news,
+    plain,
+    summary,
+)
 
-_EMOJI = {
-    Status.CREATING: "🆕",
-    Status.ACTIVE: "🟢",
-    Status.BUILDING: "🔨",
-    Status.BUILT: "✅",
-    Status.ERROR: "🔴",
-    Status.DELETING: "🗑️",
-}
-_SOURCE_EMOJI = {EventKind.UNREACHABLE: "🔴", EventKind.RECOVERED: "🟢"}
-_NO_EMOJI = "⚪"
-_WORDS = {
-    EventKind.DELETED: "is deleted",
-    EventKind.MISSING: "is missing: the cloud does not know it, and no deletion was seen",
-    EventKind.UNREACHABLE: "cannot be reached",
-    EventKind.RECOVERED: "is back",
-}
+REASON, LIKELY_REASON = "Reason", "Likely reason"
+_GROUPS = 8
+_IN_TITLE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """An event in words. `fields` are (label, value) in order; `links` are (text, URL). Nothing is escaped yet."""
+    """An event or a digest in words, each text one line of printable characters. Nothing is escaped yet.
+
+    `fields` are (label, value) in order, `groups` those of a digest: (label, whom). `seen` is when it was observed,
+    `links` are (text, URL).
+    """
 
     emoji: str
     title: str
     summary: str
     fields: tuple[tuple[str, str], ...]
+    seen: str
+    groups: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
 
 
 def describe(notification: Notification, *, external_url: str | None = None) -> Message:
-    """The message that tells the event: what, from → to, how long, why."""
+    """What happened, from → to, how long, why; of a digest, what matters most and how much of it."""
+    links = (("Watcher", external_url),) if external_url else ()
+    mark = "[TEST] " if notification.test else ""
+    if notification.is_digest:
+        return _digest(notification, mark, links)
     event = notification.event
-    name = event.instance_name or event.instance_id or f"source {event.source}"
-    title = f"[TEST] {_title(event, name)}" if notification.test else _title(event, name)
     return Message(
-        emoji=_EMOJI.get(_word(event.to_status), _SOURCE_EMOJI.get(event.kind, _NO_EMOJI)),
-        title=title,
-        summary=_summary(event),
-        fields=tuple(_fields(event)),
-        links=(("Watcher", external_url),) if external_url else (),
+        emoji=emoji(event),
+        title=f"{mark}{name_of(event)} {news(event)}",
+        summary=summary(event),
+        fields=tuple(_fields(event, notification.held_by)),
+        seen=format_time(event.observed_at),
+        links=links,
     )
 
 
-def _word(status: str | None) -> Status:
-    return Status(status) if status in list(Status) else Status.NULL
-
-
-def _title(event: Event, name: str) -> str:
-    words = _WORDS.get(event.kind, f"is {event.to_status}")
-    if event.kind is EventKind.DISCOVERED:
-        words = f"is in {event.to_status}"
-    elif event.kind is EventKind.RECOVERED and not event.instance_id:
-        words = "answers again"
-    elif event.kind is EventKind.TRANSITION and event.from_status == event.to_status:
-        words = "was built again"
-    return f"{name} {words}"
-
-
-def _summary(event: Event) -> str:
-    parts = [_steps(event)]
-    if event.duration_s is not None:
-        length = format_length(event.duration_s)
-        if not event.instance_id:
-            parts = [f"no answer for {length}" if event.kind is EventKind.UNREACHABLE else f"after {length}"]
-        elif event.from_status is not None and event.to_status is not None:
-            parts = [f"{parts[0]} after {length}"]
-    parts += [f"alert {alert.name} {_began_or_ended(alert.status)}" for alert in event.alerts]
-    return ", ".join(part for part in parts if part)
-
-
-def _steps(event: Event) -> str:
-    if event.to_status is None:
-        return f"last seen {event.from_status}" if event.from_status is not None else ""
-    steps = [event.from_status, *(f"({step})" for step in event.inferred), event.to_status]
-    return " → ".join(step for step in steps if step is not None)
-
-
-def _began_or_ended(status: AlertStatus) -> str:
-    return "fires" if status is AlertStatus.FIRING else "is over"
-
-
-def _fields(event: Event) -> list[tuple[str, str]]:
-    fields = [("Severity", event.severity.value), ("Source", event.source)]
+def _fields(event: Event, held_by: str | None) -> list[tuple[str, str]]:
+    fields = [("Severity", event.severity.value)]
+    if event.alerts:
+        fields.append(("Alerts", alerts(event)))
+    fields.append(("Source", event.source))
     if event.instance_id:
-        fields.append(("Instance", event.instance_id))
-    if event.reason is not None:
-        label = "Reason" if event.reason.exact else "Likely reason"
-        fields.append((label, f"{event.reason.code} {event.reason.message}".strip()))
+        fields.append(("Instance", plain(event.instance_id)))
+    if event.reason is not None and not is_unwatched(event):
+        label = REASON if event.reason.exact else LIKELY_REASON
+        fields.append((label, plain(f"{event.reason.code} {event.reason.message}")))
     if event.inferred:
         fields.append(("Passed unseen", ", ".join(event.inferred)))
     image_id = json.loads(event.record).get("image_id")
     if event.to_status == Status.BUILT and image_id:
-        fields.append(("Image", str(image_id)))
-    fields += [(label, value) for label, value in event.labels.items()]
-    fields.append(("Seen", format_time(event.observed_at)))
+        fields.append(("Image", plain(str(image_id))))
+    if held_by is not None:
+        fields.append(("Held back", plain(held_by)))
+    fields += [(plain(label), plain(value)) for label, value in event.labels.items()]
     return fields
 
 
-def format_length(seconds: float) -> str:
-    """A length of time for people, two units at most: `23 min 32 s`, `1 h 5 min`, `3 d 2 h`."""
-    whole = round(seconds)
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for unit, size in units:
-        count, whole = divmod(whole, size)
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
+def _digest(notification: Notification, mark: str, links: tuple[tuple[str, str], ...]) -> Message:
+    events = notification.events
+    groups = grouped(events, by=group_label)
+    fields = [("Severity", worst_of(events).value)]
+    if counts := alert_counts(events):
+        fields.append(("Alerts", counts))
+    if notification.held_by is not None:
+        fields.append(("Held back", plain(notification.held_by)))
+    return Message(
+        emoji=emoji(groups[0].first),
+        title=f"{mark}{counted(len(events), 'event')}: {_counts(events)}",
+        summary=_extent(events),
+        fields=tuple(fields),
+        seen=format_time(max(event.observed_at for event in events)),
+        groups=tuple(_listed(groups)),
+        links=links,
+    )
+
+
+def _counts(events: Sequence[Event]) -> str:
+    groups = grouped(events, by=group_words)
+    shown = chosen(groups, _IN_TITLE)
+    others = len(events) - sum(len(group.events) for group in shown)
+    named = [f"{len(group.events)} {group_words(group.first)}" for group in shown]
+    return ", ".join([*named, counted(others, "other")] if others else named)
+
+
+def _extent(events: Sequence[Event]) -> str:
+    instances = len({event.key for event in events if event.instance_id})
+    sources = len({event.source for event in events if not event.instance_id})
+    whose = [counted(instances, "instance")] if instances else []
+    whose += [counted(sources, "source")] if sources else []
+    first, last = (extreme(event.observed_at for event in events) for extreme in (min, max))
+    when = f"at {format_time(first)}"
+    if (last - first).total_seconds() >= 1:
+        within = format_length((last - first).total_seconds())
+        when = f"within {within}, from {format_time(first)} to {format_time(last)}"
+    return f"{counted(len(events), 'event')} of {' and '.join(whose)} {when}"
+
+
+def _listed(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    shown = chosen(groups, _GROUPS)
+    listed = [(f"{emoji(group.first)} {group_label(group.first)}", group.listed()) for group in shown]
+    if len(groups) > len(shown):
+        count = sum(len(group.events) for group in groups) - sum(len(group.events) for group in shown)
+        listed.append(("… and more", f"{counted(count, 'event')} in {counted(len(groups) - len(shown), 'group')}"))
+    return listed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,17 +14,24 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from watcher.core.clock import Clock
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
-from watcher.fields import Secret
+from watcher.fields import Rate, RateLimit, Secret
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.http import check_answer, delivery_errors, open_session, reach
-from watcher.receivers.message import Message, describe
+from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
+from watcher.receivers.message import LIKELY_REASON, REASON, Message, describe
 from watcher.receivers.planned import PlannedReceiver
 
 # Slack's limits on Block Kit (https://docs.slack.dev/reference/block-kit/blocks)
 _HEADER_CHARS = 150
-_SECTION_CHARS = 3000
-_FIELD_CHARS = 2000
 _FIELDS = 10
+# Ours, far below Slack's for single texts: of all blocks of a message together it takes about 12000 characters
+# (https://github.com/slackapi/bolt-js/issues/2509).
+_SECTION_CHARS = 1000
+_LABEL_CHARS = 40
+_VALUE_CHARS = 400
+_FACTS = 15
+_MARKS = frozenset("*_~`")
+# The SDK writes down the address, which is a secret, as soon as anybody asks for debug logs.
+_SILENT = logging.Logger("slack_sdk", level=logging.CRITICAL)  # noqa: LOG001 - one that nobody can turn on
 
 
 class SlackSettings(ReceiverSettings):
@@ -40,6 +48,8 @@ class SlackSettings(ReceiverSettings):
     """A file that holds `bot_token`."""
     channel: str | None = Field(None, min_length=1)
     """The channel's id or name the bot posts to."""
+    rate_limit: RateLimit | None = Rate(1, 1.0)
+    """The most notifications in a length of time; Slack takes one a second."""
 
     @field_validator("webhook_url")
     @classmethod
@@ -78,7 +88,7 @@ class SlackSettings(ReceiverSettings):
 
 
 class SlackWebhookReceiver:
-    """Posts one Block Kit message for each event to an incoming webhook."""
+    """Posts one Block Kit message for each event or digest to an incoming webhook."""
 
     type = "slack"
     digest_bytes = None
@@ -99,14 +109,19 @@ class SlackWebhookReceiver:
         self._external_url = external_url
 
     async def send(self, notification: Notification) -> str:
-        """Post the event; raises DeliveryError unless Slack took it."""
+        """Post it; raises DeliveryError unless Slack took it."""
         message = describe(notification, external_url=self._external_url)
         with delivery_errors():
-            client = AsyncWebhookClient(self._webhook_url.reveal(), session=self._session, retry_handlers=[])
+            url = self._webhook_url.reveal()
+            client = AsyncWebhookClient(url, session=self._session, retry_handlers=[], logger=_SILENT)
             client.proxy = None  # the session itself honours HTTPS_PROXY, and NO_PROXY with it
             answer = await client.send(text=fallback_text(message), blocks=blocks(message), unfurl_links=False)
             return check_answer(
-                answer.status_code, headers=answer.headers, body=answer.body or "", now=self._clock.now()
+                answer.status_code,
+                headers=answer.headers,
+                body=answer.body or "",
+                now=self._clock.now(),
+                secrets=secrets_of(url, path=True),
             )
 
     async def reach(self) -> None:
@@ -121,45 +136,64 @@ class SlackWebhookReceiver:
 
 def fallback_text(message: Message) -> str:
     """The line that notifications and screen readers show."""
-    return _cut(f"{message.emoji} {_escape(message.title)}: {_escape(message.summary)}", _SECTION_CHARS)
+    return _escape(_cut(f"{message.emoji} {message.title}: {message.summary}", _SECTION_CHARS))
 
 
 def blocks(message: Message) -> list[dict[str, Any]]:
-    """The message as Block Kit: a header, what happened, the facts in two columns, and links."""
-    shown: list[dict[str, Any]] = [
-        {
-            "type": "header",
-            "text": {
-                "type": "plain_text",
-                "text": _cut(f"{message.emoji} {message.title}", _HEADER_CHARS),
-                "emoji": True,
-            },
-        },
-        _section(f"*{_escape(message.summary)}*"),
+    """The message as Block Kit: a header, what happened, why, the groups of a digest, a table of facts, and links.
+
+    All that others can have written is `plain_text`, in which nothing mentions, links or styles.
+    """
+    reasons = [(label, value) for label, value in message.fields if label in (REASON, LIKELY_REASON)]
+    facts = [*(pair for pair in message.fields if pair not in reasons), ("Seen", message.seen)]
+    return [
+        {"type": "header", "text": _plain(f"{message.emoji} {message.title}", _HEADER_CHARS)},
+        _section(message.summary),
+        *(_section(f"{label}: {value}") for label, value in reasons),
+        *(_section(f"{label}\n{whom}") for label, whom in message.groups),
+        *_table(facts),
+        *_links(message.links),
     ]
-    reasons = [(label, value) for label, value in message.fields if "reason" in label.lower()]
-    shown += [_section(f"*{label}:* {_escape(value)}") for label, value in reasons]
-    facts = [pair for pair in message.fields if pair not in reasons]
-    fields = [_mrkdwn(f"*{_escape(label)}*\n{_escape(value) or '-'}", _FIELD_CHARS) for label, value in facts]
-    shown += [{"type": "section", "fields": fields[at : at + _FIELDS]} for at in range(0, len(fields), _FIELDS)][:20]
-    if message.links:
-        links = " · ".join(f"<{_escape(url)}|{_escape(text)}>" for text, url in message.links)
-        shown.append({"type": "context", "elements": [_mrkdwn(links, _SECTION_CHARS)]})
-    return shown
+
+
+def _table(facts: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """Sections show their fields in two columns: labels at the left, values at the right."""
+    shown = facts if len(facts) <= _FACTS else [*facts[: _FACTS - 2], facts[-1]]
+    fields = [text for label, value in shown for text in (_label(label), _plain(value or "-", _VALUE_CHARS))]
+    for at in range(0, len(fields), _FIELDS):
+        yield {"type": "section", "fields": fields[at : at + _FIELDS]}
+    if len(facts) > len(shown):
+        yield _section(f"… and {len(facts) - len(shown)} more labels")
+
+
+def _links(links: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    if links:
+        shown = " · ".join(f"<{_escape(url)}|{_escape(text)}>" for text, url in links)
+        yield {"type": "context", "elements": [{"type": "mrkdwn", "text": shown}]}
+
+
+def _label(text: str) -> dict[str, Any]:
+    if not text or _MARKS & set(text):
+        return _plain(text or "-", _LABEL_CHARS)
+    return {"type": "mrkdwn", "text": f"*{_escape(_cut(text, _LABEL_CHARS))}*"}
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _mrkdwn(text, _SECTION_CHARS)}
+    return {"type": "section", "text": _plain(text or "-", _SECTION_CHARS)}
 
 
-def _mrkdwn(text: str, limit: int) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": _cut(text, limit)}
+def _plain(text: str, chars: int) -> dict[str, Any]:
+    return {"type": "plain_text", "text": _cut(text, chars), "emoji": False}
 
 
 def _escape(text: str) -> str:
-    # https://docs.slack.dev/messaging/formatting-message-text#escaping; the broken-up marks keep names from styling.
+    # https://docs.slack.dev/messaging/formatting-message-text#escaping
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _cut(text: str, chars: int) -> str:
+    """The text, or its beginning and `…`; counted as UTF-16, as the larger of what a limit may mean."""
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * chars:
+        return text
+    return units[: 2 * (chars - 1)].decode("utf-16-le", errors="ignore") + "…"

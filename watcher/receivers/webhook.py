@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import aiohttp
 from pydantic import SecretStr, field_validator
@@ -15,12 +16,15 @@ from standardwebhooks import Webhook
 from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError
 from watcher.core.event_json import format_time, to_json
-from watcher.core.model import Notification
+from watcher.core.model import Event, Notification
 from watcher.core.ports import Receiver
 from watcher.fields import HttpUrl, Secret
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.http import check_answer, delivery_errors, open_session, reach
+from watcher.receivers.digest import NAMED, Group, grouped, worst_of
+from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
 from watcher.receivers.planned import PlannedReceiver
+
+_PREFIX = "whsec_"
 
 
 class WebhookSettings(ReceiverSettings):
@@ -42,7 +46,7 @@ class WebhookSettings(ReceiverSettings):
         if value is None:
             return None
         try:
-            key = base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
+            key = base64.b64decode(value.get_secret_value().removeprefix(_PREFIX), validate=True)
         except (binascii.Error, ValueError):
             key = b""
         if not key:
@@ -63,10 +67,11 @@ class WebhookSettings(ReceiverSettings):
 
 
 class WebhookReceiver:
-    """POSTs one event as JSON: `{"type": "instance.<kind>", "timestamp": …, "data": <event>}`.
+    """POSTs an event or a digest as JSON: `{"type": "instance.<kind>", "timestamp": …, "data": …}`.
 
     With a secret, signed by the Standard Webhooks specification (https://www.standardwebhooks.com): the signature
-    covers id, time of sending and body. The id is the event's, the same on every retry, so that a receiver can tell.
+    covers id, time of sending and body. The id is that of the event or digest, and the body is the same to the byte on
+    every retry, so that a receiver can tell.
     """
 
     type = "webhook"
@@ -82,13 +87,21 @@ class WebhookReceiver:
         self._clock = clock
 
     async def send(self, notification: Notification) -> str:
-        """POST the event; raises DeliveryError unless the answer is 2xx."""
+        """POST it; raises DeliveryError unless the answer is 2xx."""
         body = _body(notification)
         with delivery_errors():
-            headers = self._headers(notification.id, body)
-            async with self._session.post(self._url, data=body.encode(), headers=headers) as response:
-                text = (await response.read()).decode(errors="replace")
-                return check_answer(response.status, headers=response.headers, body=text, now=self._clock.now())
+            key = self._secret.reveal() if self._secret is not None else None
+            headers = self._headers(notification.id, body, key)
+            # A stream is sent in pieces: the loop is not held up by a large body.
+            data = io.BytesIO(body.encode())
+            async with self._session.post(self._url, data=data, headers=headers) as response:
+                return check_answer(
+                    response.status,
+                    headers=response.headers,
+                    body=await response.text(),
+                    now=self._clock.now(),
+                    secrets=[*secrets_of(self._url), *((key, key.removeprefix(_PREFIX)) if key else ())],
+                )
 
     async def reach(self) -> None:
         """Connect to the address; raises DeliveryError."""
@@ -98,32 +111,63 @@ class WebhookReceiver:
         """Close the connections."""
         await self._session.close()
 
-    def _headers(self, message_id: str, body: str) -> dict[str, str]:
+    def _headers(self, message_id: str, body: str, key: str | None) -> dict[str, str]:
         now = self._clock.now()
         headers = {
             "Content-Type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
         }
-        if self._secret is not None:
-            headers["webhook-signature"] = _signer(self._secret).sign(msg_id=message_id, timestamp=now, data=body)
+        if key is not None:
+            headers["webhook-signature"] = _signer(key).sign(msg_id=message_id, timestamp=now, data=body)
         return headers
 
 
-def _signer(secret: Secret) -> Webhook:
+def _signer(key: str) -> Webhook:
     try:
-        return Webhook(secret.reveal())
+        return Webhook(key)
     except (ValueError, RuntimeError) as error:
         raise ConfigurationError("the signing secret is not whsec_ and base64") from error
 
 
 def _body(notification: Notification) -> str:
-    if notification.is_digest:
-        latest = max(event.observed_at for event in notification.events)
-        events = [to_json(event) for event in notification.events]
-        body = {"type": "instance.digest", "timestamp": format_time(latest), "data": {"events": events}}
-    else:
-        event = notification.event
-        kind = "test" if notification.test else event.kind.value
-        body = {"type": f"instance.{kind}", "timestamp": format_time(event.observed_at), "data": to_json(event)}
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    body = _digest(notification) if notification.is_digest else _single(notification)
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="replace").decode()  # half a surrogate pair can be neither signed nor sent
+
+
+def _single(notification: Notification) -> dict[str, Any]:
+    event = notification.event
+    kind = "test" if notification.test else event.kind.value
+    body = {"type": f"instance.{kind}", "timestamp": format_time(event.observed_at), "data": to_json(event)}
+    return body if notification.held_by is None else {**body, "held_by": notification.held_by}
+
+
+def _digest(notification: Notification) -> dict[str, Any]:
+    events = notification.events
+    data = {
+        "id": notification.id,
+        "count": len(events),
+        "severity": worst_of(events).value,
+        "groups": [_group(group) for group in grouped(events, by=_sort)],
+        "held_by": notification.held_by,
+        "events": [to_json(event) for event in events],
+    }
+    latest = max(event.observed_at for event in events)
+    return {"type": "instance.digest", "timestamp": format_time(latest), "data": data}
+
+
+def _sort(event: Event) -> tuple[str, str, str | None]:
+    return event.source, event.kind.value, event.to_status
+
+
+def _group(group: Group) -> dict[str, Any]:
+    source, kind, to_status = _sort(group.first)
+    return {
+        "source": source,
+        "kind": kind,
+        "to": to_status,
+        "severity": group.severity.value,
+        "count": len(group.events),
+        "instances": [event.instance_name or event.instance_id for event in group.instances[:NAMED]],
+    }

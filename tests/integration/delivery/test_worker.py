@@ -221,7 +221,7 @@ class StoreThatFailsToRecord:
 
 async def test_an_outcome_that_cannot_be_recorded_is_recorded_later_and_not_sent_again(store: Store) -> None:
     bench = Bench(store, ScriptedReceiver())
-    bench.worker._store = StoreThatFailsToRecord(store, failures=3)  # type: ignore[assignment]  # by __getattr__
+    bench.worker._store = StoreThatFailsToRecord(store, failures=3)
     await bench.write("a")
     running = asyncio.create_task(bench.worker.run())
     while not any(isinstance(fact, StoreRecovered) for fact in bench.facts):
