@@ -105,7 +105,7 @@ def test_of_one_not_seen_of_late_nobody_says_that_it_is_stuck() -> None:
 
 def test_what_goes_on_firing_is_told_again_and_again() -> None:
     state, _ = history("BUILDING", "ERROR")
-    told = []
+    told: list[Event] = []
     for _ in range(3):
         moment = due_at(state, RULES, UNTAUGHT)
         assert moment is not None

@@ -16,7 +16,7 @@ from watcher.core.quiet import Held
 from watcher.core.timers import ring
 from watcher.delivery.judge import as_judged, judge
 
-_, (_, FAILED, BETTER) = history("BUILDING", "ERROR", "BUILDING")
+FAILED, BETTER = history("BUILDING", "ERROR", "BUILDING")[1][1:]
 FINGERPRINT = FAILED.alerts[0].fingerprint
 DOWN, UP = outage()
 
@@ -103,12 +103,13 @@ def test_a_reminder_is_kept_back_when_all_it_reminds_of_is_taken_on() -> None:
 
 def test_the_end_of_flapping_is_told_when_its_beginning_was_or_something_still_fires() -> None:
     rules, state = AlertRules(repeat_interval_s=0.0, stuck_after_s={}), None
+    told: list[Event] = []
     for turn in range(9):
         seen = observation("ERROR" if turn % 2 else "BUILDING", turn * 10)
         state, events = detect(state, seen, Context(rules=rules))
-        if events[-1].kind is EventKind.FLAPPING:
-            begun = events[-1]
+        told += events
     assert state is not None
+    [begun] = [each for each in told if each.kind is EventKind.FLAPPING]
     _, [calm] = ring(state, now=at(9999), context=Context(rules=rules))
     assert verdicts(delivery(calm)) == [Suppression.NEVER_FIRED]
     assert verdicts(delivery(calm, owed=owed(begun))) == [[("flapping", "resolved")]]
