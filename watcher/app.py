@@ -19,13 +19,13 @@ from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_
 from watcher.core.maintenance import Window
 from watcher.core.model import InstanceState
 from watcher.core.planner import Mode, PollPolicy
-from watcher.core.ports import CloudApi, Receiver, SourceView, StateStore
+from watcher.core.ports import Background, CloudApi, Receiver, SourceView, StateStore
 from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
-from watcher.ops import Heartbeat, OpsServer, Progress
+from watcher.ops import Api, Heartbeat, OpsServer, Progress, StoreHealth
 from watcher.polling import PollScheduler, SourcePoller, Watched, close_orphans
 from watcher.receivers.base import ReceiverTools
 from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
@@ -58,9 +58,8 @@ class Daemon:
         async with AsyncExitStack() as stack:
             store = await open_store(self._settings.store.required_secret("url").reveal())
             stack.push_async_callback(store.close)
-            metrics = self._metrics()
-            progress = self._progress()
-            observer = tell_all(metrics, LogObserver(), self._wake_workers, progress)
+            metrics, health, progress = self._metrics(), StoreHealth(), self._progress()
+            observer = tell_all(metrics, LogObserver(), health, progress, self._wake_workers_of)
             quiet = QuietKeeper(
                 store=store, windows=windows(self._settings), clock=self._clock, on_change=self._look_again
             )
@@ -73,7 +72,7 @@ class Daemon:
                 )
                 stack.push_async_callback(api.close)
                 self._pollers.append(self._poller(source, api, store, observer))
-            server = self._server(metrics, store)
+            server = self._server(metrics, store, quiet, health)
             stack.push_async_callback(server.close)
             on_started(await server.start())
             metrics.config_loaded(at_s=self._clock.now().timestamp())
@@ -90,7 +89,7 @@ class Daemon:
                 await poller.start()
             endless = [
                 keep_tidy(store, retention=self._settings.store.retention, clock=self._clock, observer=observer),
-                *self._heartbeat(store, progress, observer),
+                *self._heartbeat(store, health, progress, observer),
             ]
             await self._supervise(stop, endless)
 
@@ -130,10 +129,18 @@ class Daemon:
         """The present state of every source."""
         return {poller.source: poller.view() for poller in self._pollers}
 
-    def _wake_workers(self, fact: Fact) -> None:
+    def background(self, state: InstanceState) -> Background:
+        """What is known of an instance beside this state of it."""
+        poller = next(poller for poller in self._pollers if poller.source == state.key.source)
+        return poller.background(state)
+
+    def _wake_workers_of(self, fact: Fact) -> None:
         if isinstance(fact, Committed):
-            for worker in self._workers:
-                worker.notify()
+            self._wake_workers()
+
+    def _wake_workers(self) -> None:
+        for worker in self._workers:
+            worker.notify()
 
     def _look_again(self) -> None:
         for worker in self._workers:
@@ -150,7 +157,9 @@ class Daemon:
             clock=self._clock,
         )
 
-    def _heartbeat(self, store: Store, progress: Progress, observer: Observer) -> Iterator[Coroutine[None, None, None]]:
+    def _heartbeat(
+        self, store: Store, health: StoreHealth, progress: Progress, observer: Observer
+    ) -> Iterator[Coroutine[None, None, None]]:
         """The dead man's switch, where there is one."""
         section = self._settings.heartbeat
         if section is None:
@@ -158,7 +167,7 @@ class Daemon:
 
         async def why_not() -> str | None:
             try:
-                return progress.why_not(oldest_pending_at=await store.oldest_pending_at())
+                return health.unhealthy() or progress.why_not(oldest_pending_at=await store.oldest_pending_at())
             except StoreError as error:
                 return str(error)
 
@@ -219,20 +228,27 @@ class Daemon:
             observer=observer,
         )
 
-    def _server(self, metrics: Metrics, store: Store) -> OpsServer:
+    def _server(self, metrics: Metrics, store: Store, quiet: QuietKeeper, health: StoreHealth) -> OpsServer:
         web = self._settings.web
         names = [receiver.name for receiver in self._settings.receivers]
 
         async def refresh() -> None:
             metrics.set_deliveries(await store.unfinished(), names)
 
+        api = Api(
+            view=self, silences=quiet, store=store, receivers=names, on_retry=self._wake_workers, clock=self._clock
+        )
         return OpsServer(
             host=web.listen.host,
             port=web.listen.port,
             registry=metrics.registry,
             refresh=refresh,
             not_ready=self._not_ready,
+            unhealthy=health.unhealthy,
+            routes=api.routes(),
             bearer_token=web.auth.required_secret("bearer_token") if web.auth is not None else None,
+            read_only=web.auth is None and not web.listen.is_loopback,
+            external_url=str(web.external_url) if web.external_url else None,
         )
 
     def _not_ready(self) -> str | None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes.receivers import refusal
-from tests.fakes.values import at, event, history, outage
+from tests.fakes.values import at, event, history
+from tests.fakes.view import View
 from watcher import __version__
 from watcher.core.errors import CloudUnavailableError, ConfigurationError, FailureReason, StoreError
 from watcher.core.facts import (
@@ -27,27 +28,15 @@ from watcher.core.facts import (
     Observed,
     RequestFinished,
     SourceFailed,
+    StoreFailed,
+    StoreRecovered,
 )
-from watcher.core.model import Delivery, DeliveryState, InstanceKey, InstanceState
-from watcher.core.ports import SourceView
+from watcher.core.model import DeliveryState, InstanceKey, Notification
 from watcher.fields import Secret
 from watcher.metrics import Metrics
-from watcher.ops import OpsServer
+from watcher.ops import OpsServer, StoreHealth
 
 NASTY = 'a"b\\c\nd<img onerror=alert(1)>'
-
-
-class View:
-    """States to look at."""
-
-    def __init__(self) -> None:
-        self.by_source: dict[str, list[InstanceState]] = {"prod": []}
-
-    def states(self) -> Mapping[str, Collection[InstanceState]]:
-        return self.by_source
-
-    def sources(self) -> Mapping[str, SourceView]:
-        return {"prod": SourceView(alerts=outage()[0].alerts, stale=2)}
 
 
 def metrics_of(view: View, *, limit: int = 2000) -> Metrics:
@@ -66,7 +55,7 @@ async def no_refresh() -> None:
 
 @asynccontextmanager
 async def served(metrics: Metrics, **more: Any) -> AsyncIterator[str]:
-    given: dict[str, Any] = {"refresh": no_refresh, "not_ready": lambda: None, **more}
+    given: dict[str, Any] = {"refresh": no_refresh, "not_ready": lambda: None, "unhealthy": lambda: None, **more}
     server = OpsServer(host="127.0.0.1", port=0, registry=metrics.registry, **given)
     url = await server.start()
     try:
@@ -88,15 +77,15 @@ def busy_metrics() -> Metrics:
     odd, _ = history("FROBNICATING", key=InstanceKey("prod", NASTY))
     gone, _ = history("DELETING", None, key=InstanceKey("prod", "gone"))
     view.by_source["prod"] = [state, odd, gone]
-    delivery = Delivery(id=1, receiver="hooks", event=event(), attempts=0, queued_at=at(0), next_attempt_at=at(0))
+    told = Notification(id="n1", events=(event(),))
     metrics.config_loaded(at_s=1.0)
     metrics(RequestFinished("prod", "ShowImageServer", "200", 0.02))
     metrics(Observed("prod", 3))
     metrics(CycleFinished("prod", 0.5, 0.1, ok=True, at=at(60), pace=0.5, stretch=2.0))
     metrics(SourceFailed("prod", CloudUnavailableError("down"), 1.0, first=True))
     metrics(Committed(events))
-    metrics(Delivered(delivery, "webhook", 0.2))
-    metrics(DeliveryFailed(delivery, "webhook", refusal(), retry_in_s=1.0))
+    metrics(Delivered("hooks", "webhook", told, at(15.323)))
+    metrics(DeliveryFailed("hooks", "webhook", told, refusal(), attempts=1, retry_in_s=1.0))
     metrics.set_deliveries({("hooks", DeliveryState.DEAD): 2}, ["hooks"])
     return metrics
 
@@ -202,6 +191,18 @@ async def test_healthy_and_ready() -> None:
         assert (await get(f"{url}/-/ready"))[0] == 200
 
 
+async def test_it_is_unhealthy_for_as_long_as_the_store_fails_for_anybody() -> None:
+    health, full = StoreHealth(), StoreError("cannot write the store: disk full")
+    async with served(metrics_of(View()), unhealthy=health.unhealthy) as url:
+        for who in ("prod", "hooks", "prod"):
+            health(StoreFailed(who, full, first=True))
+        for recovered in ("prod", "hooks"):
+            status, text, _ = await get(f"{url}/-/healthy")
+            assert (status, text) == (503, "watcher is not healthy: cannot write the store: disk full.\n")
+            health(StoreRecovered(recovered))
+        assert (await get(f"{url}/-/healthy"))[:2] == (200, "watcher is healthy.\n")
+
+
 async def test_a_store_that_cannot_be_read_does_not_stop_the_scrape() -> None:
     async def refresh() -> None:
         raise StoreError("cannot read the store")
@@ -244,6 +245,7 @@ async def test_an_address_that_cannot_be_had() -> None:
             registry=metrics_of(View()).registry,
             refresh=no_refresh,
             not_ready=lambda: None,
+            unhealthy=lambda: None,
         )
         with pytest.raises(ConfigurationError, match="cannot listen"):
             await second.start()

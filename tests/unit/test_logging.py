@@ -27,12 +27,15 @@ from watcher.core.facts import (
     DeliveryFailed,
     InstanceFailed,
     Observed,
+    ReceiverFailed,
+    ReceiverRecovered,
     SourceFailed,
     SourceRecovered,
     StoreFailed,
     StoreRecovered,
+    Suppressed,
 )
-from watcher.core.model import Delivery
+from watcher.core.model import Delivery, Notification, Suppression
 from watcher.logging import LogObserver, advice, configure_logging
 
 CANARY = "canary0123456789"
@@ -105,8 +108,16 @@ def test_the_level_is_ours_and_libraries_only_warn(output: io.StringIO) -> None:
     assert [line["event"] for line in lines(output)] == ["heard"]
 
 
-def delivery(attempts: int) -> Delivery:
-    return Delivery(id=1, receiver="hooks", event=event(), attempts=attempts, queued_at=at(0), next_attempt_at=at(0))
+def held() -> Delivery:
+    return Delivery(id=1, receiver="hooks", event=event(), attempts=0, queued_at=at(0), next_attempt_at=at(0))
+
+
+def test_a_digest_is_logged_with_how_much_it_holds(output: io.StringIO) -> None:
+    configure_logging(level="info", style="json", output=output)
+    digest = Notification(id="dig_1", events=(event(), event()), is_digest=True)
+    LogObserver()(Delivered("hooks", "webhook", digest, at(16)))
+    [line] = lines(output)
+    assert line.items() >= {"digest_id": "dig_1", "events": 2}.items()
 
 
 def test_edges_are_told_and_repetitions_are_not(output: io.StringIO) -> None:
@@ -122,10 +133,15 @@ def test_edges_are_told_and_repetitions_are_not(output: io.StringIO) -> None:
     observe(StoreRecovered("prod"))
     observe(Observed("prod", 100))
     observe(Committed(history("BUILDING", "BUILT")[1]))
-    observe(Delivered(delivery(0), "webhook", 0.1234))
-    observe(DeliveryFailed(delivery(0), "webhook", refusal(), retry_in_s=1.0))
-    observe(DeliveryFailed(delivery(1), "webhook", refusal(), retry_in_s=2.0))
-    observe(DeliveryFailed(delivery(2), "webhook", refusal(permanent=True), retry_in_s=None))
+    told = Notification(id="evt_1", events=(event(),))
+    observe(Delivered("hooks", "webhook", told, at(16)))
+    observe(DeliveryFailed("hooks", "webhook", told, refusal(), attempts=1, retry_in_s=1.0))
+    observe(DeliveryFailed("hooks", "webhook", told, refusal(), attempts=2, retry_in_s=2.0))
+    observe(DeliveryFailed("hooks", "webhook", told, refusal(permanent=True), attempts=3, retry_in_s=None))
+    for first in (True, False):
+        observe(ReceiverFailed("hooks", refusal(), 1.0, first=first))
+    observe(ReceiverRecovered("hooks"))
+    observe(Suppressed(held(), Suppression.SILENCE, "silence sil_1 by me: maintenance"))
     assert [(line["event"], line["level"]) for line in lines(output)] == [
         ("source failed", "error"),
         ("instance failed", "warning"),
@@ -136,7 +152,12 @@ def test_edges_are_told_and_repetitions_are_not(output: io.StringIO) -> None:
         ("delivered", "info"),
         ("delivery failed", "warning"),
         ("delivery dead", "error"),
+        ("receiver failed", "error"),
+        ("receiver recovered", "info"),
+        ("suppressed", "info"),
     ]
+    assert lines(output)[6].items() >= {"event_id": "evt_1", "latency_s": 0.877}.items()
+    assert lines(output)[-1]["held_by"] == "silence sil_1 by me: maintenance"
     assert lines(output)[0]["error"] == "no answer (HTTP 503, request id req-1)"
 
 

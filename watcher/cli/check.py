@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from watcher.cli.look import look_at_all
 from watcher.cli.options import ConfigOption, print_errors
 from watcher.cli.receiver_test import open_receiver
+from watcher.cli.routes import where_errors_go
 from watcher.core.errors import DeliveryError
 from watcher.logging import configure_logging
-from watcher.settings import InvalidConfiguration, Settings, load
+from watcher.settings import Finding, InvalidConfiguration, Settings, load
 
 
 def check(
@@ -33,6 +34,9 @@ def check(
             typer.echo(str(finding))
     if loaded.settings is None:
         raise InvalidConfiguration(errors)
+    for outlook in where_errors_go(loaded.settings):
+        level: Literal["warning", "notice"] = "warning" if outlook.is_bad else "notice"
+        typer.echo(str(Finding(file=str(config), line=0, column=0, path="", message=outlook.message, level=level)))
     if online:
         configure_logging(level="warning", style="console")
         problems = asyncio.run(_look_online(loaded.settings))

@@ -15,11 +15,12 @@ from typing import Annotated
 import typer
 
 from watcher.app import Daemon
-from watcher.cli.once import table_of, wide_console
+from watcher.cli.once import table_of
+from watcher.cli.options import parse_duration_option
+from watcher.cli.tables import wide_console
 from watcher.core.clock import SystemClock
 from watcher.core.errors import ConfigurationError
 from watcher.core.model import Event
-from watcher.fields import parse_duration
 from watcher.logging import configure_logging
 from watcher.settings import Settings
 from watcher.simulator import Simulator, builtin_scenario
@@ -29,17 +30,11 @@ _PORT = 9468
 _RATE_LIMIT = "100/1s"  # the simulated cloud lives faster than the real one, and must be asked as much more often
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 def demo(
     speed: Annotated[float, typer.Option(help="How many times faster than real time the cloud lives.", min=1)] = 60.0,
     length: Annotated[
-        timedelta | None, typer.Option("--for", parser=_duration, metavar="DURATION", help="End by itself after this.")
+        timedelta | None,
+        typer.Option("--for", parser=parse_duration_option, metavar="DURATION", help="End by itself after this."),
     ] = None,
 ) -> int:
     """Show the whole thing at work: a simulated cloud, the daemon, its metrics, and notifications on this screen."""

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterable
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from watcher.cli.look import look_at_all
 from watcher.cli.options import ConfigOption, OutputFormat, OutputOption, print_errors, read_settings
+from watcher.cli.tables import cell, wide_console
 from watcher.core.model import InstanceState, Presence
 from watcher.logging import configure_logging
 
 _COLOURS = {"ERROR": "red", "BUILT": "green", "BUILDING": "yellow", "CREATING": "yellow", "DELETING": "magenta"}
-_PIPED_WIDTH = 10_000  # a table in a pipe is never folded nor cut
 
 
 def once(config: ConfigOption, output: OutputOption = OutputFormat.TABLE) -> int:
@@ -47,11 +44,6 @@ def _item(state: InstanceState) -> dict[str, object]:
     }
 
 
-def wide_console() -> Console:
-    """Standard output for tables: as wide as the terminal, and never folding in a pipe."""
-    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
-
-
 def table_of(states: Iterable[InstanceState]) -> Table:
     """Instances one a line, by source and name."""
     table = Table("SOURCE", "INSTANCE", "NAME", "STATUS", "UPDATED", box=None, pad_edge=False, header_style="bold")
@@ -59,7 +51,6 @@ def table_of(states: Iterable[InstanceState]) -> Table:
         status = state.status or "-"
         if state.presence is not Presence.PRESENT or state.absences:
             status = f"{status} (gone)" if state.status else "(not found)"
-        cells = (state.key.source, state.key.id, state.name, state.updated_at)
-        source, instance_id, name, updated = (Text(cell) for cell in cells)  # Text: names are not markup
-        table.add_row(source, instance_id, name, Text(status, style=_COLOURS.get(state.status or "", "")), updated)
+        cells = (state.key.source, state.key.id, state.name, status, state.updated_at)
+        table.add_row(*(cell(value, styles=_COLOURS) for value in cells))
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from watcher.core.model import (
     Delivery,
     DeliveryState,
     Event,
+    Expectation,
     Instance,
     InstanceKey,
     InstanceState,
@@ -242,4 +243,25 @@ class StateView(Protocol):
 
     def sources(self) -> Mapping[str, SourceView]:
         """The present state of every source."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """What is known of an instance beside its state.
+
+    `seen_at` is when it was last observed in this run. `expected` is how long the present status usually lasts, where
+    it will end by itself.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    seen_at: datetime | None = None
+    expected: Expectation | None = None
+
+
+class InstanceView(StateView, Protocol):
+    """What the API may look at: the present, and what is known of each instance beside its state."""
+
+    def background(self, state: InstanceState) -> Background:
+        """What is known of a watched instance beside this state of it."""
         ...

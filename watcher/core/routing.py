@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -90,10 +90,25 @@ class Recipient:
 
     def wants(self, event: Event) -> bool:
         """Whether the event matters enough: to who is not told of endings, an ending matters as any other change."""
-        severity = event.severity
-        if not self.send_resolved:
-            severity = worst(alert for alert in event.alerts if alert.status is AlertStatus.FIRING)
-        return severity.rank >= self.min_severity.rank
+        return self._severity(event).rank >= self.min_severity.rank
+
+    def why_unwanted(self, event: Event) -> str:
+        """In words why the event does not matter enough."""
+        return f"{self._severity(event).value} is below its min_severity {self.min_severity.value}"
+
+    def _severity(self, event: Event) -> Severity:
+        if self.send_resolved:
+            return event.severity
+        return worst(alert for alert in event.alerts if alert.status is AlertStatus.FIRING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why an event goes where it goes: the routes that match, by index, who is told, and why each other is not."""
+
+    routes: tuple[int, ...]
+    told: tuple[str, ...]
+    untold: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,23 +120,32 @@ class RoutingTable:
 
     def receivers_for(self, event: Event) -> tuple[str, ...]:
         """The names of the receivers told of this event, each once, in the order of the configuration."""
-        if is_history_only(event):
-            return ()
-        wanted = self._routed(event)
-        return tuple(
-            recipient.name for recipient in self.recipients if recipient.name in wanted and recipient.wants(event)
-        )
+        return self.explain(event).told
 
-    def _routed(self, event: Event) -> Sequence[str] | set[str]:
-        if not self.routes:
-            return [recipient.name for recipient in self.recipients]
-        wanted: set[str] = set()
-        for route in self.routes:
+    def explain(self, event: Event) -> Explanation:
+        """Who is told of this event, and why the others are not."""
+        matched = self._matching(event)
+        wanted = {receiver for index in matched for receiver in self.routes[index].receivers}
+        told, untold = list[str](), dict[str, str]()
+        for recipient in self.recipients:
+            if is_history_only(event):
+                untold[recipient.name] = "first sight is no news"
+            elif self.routes and recipient.name not in wanted:
+                untold[recipient.name] = "no route that matches names it" if matched else "no route matches"
+            elif not recipient.wants(event):
+                untold[recipient.name] = recipient.why_unwanted(event)
+            else:
+                told.append(recipient.name)
+        return Explanation(routes=matched, told=tuple(told), untold=untold)
+
+    def _matching(self, event: Event) -> tuple[int, ...]:
+        matched = list[int]()
+        for index, route in enumerate(self.routes):
             if route.match.matches(event):
-                wanted.update(route.receivers)
+                matched.append(index)
                 if not route.goes_on:
                     break
-        return wanted
+        return tuple(matched)
 
 
 def is_history_only(event: Event) -> bool:

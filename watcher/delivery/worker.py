@@ -124,11 +124,11 @@ class DeliveryWorker:
             idle_s = 0.0 if started else await self._idle_s()
         except StoreError as error:
             self._store_failures += 1
-            self._observer(StoreFailed(self._receiver.name, error, first=self._store_failures == 1))
+            self._observer(StoreFailed(f"receiver {self._receiver.name}", error, first=self._store_failures == 1))
             return _STORE_RETRY.delay_s(self._store_failures, rng=self._rng)
         if self._store_failures:
             self._store_failures = 0
-            self._observer(StoreRecovered(self._receiver.name))
+            self._observer(StoreRecovered(f"receiver {self._receiver.name}"))
         if self._draining and not started and not self._sending and not self._is_paced:
             return None
         return idle_s

@@ -14,8 +14,6 @@ from watcher.core.facts import (
     Fact,
     SourceFailed,
     SourceRecovered,
-    StoreFailed,
-    StoreRecovered,
 )
 
 _CYCLES = 3
@@ -39,7 +37,6 @@ class Progress:
         self._good_until_s: dict[str, float] = {}
         self._unwell: set[str] = set()
         self._refusing: set[str] = set()
-        self._store_troubles: set[str] = set()
 
     def __call__(self, fact: Fact) -> None:
         """Note what happened."""
@@ -55,10 +52,6 @@ class Progress:
                 self._refusing.discard(receiver)
             case DeliveryFailed(receiver, retry_in_s=None):
                 self._refusing.add(receiver)
-            case StoreFailed(who):
-                self._store_troubles.add(who)
-            case StoreRecovered(who):
-                self._store_troubles.discard(who)
             case _:
                 pass
 
@@ -66,8 +59,6 @@ class Progress:
         """Why the watcher is not well, in a few words; None when it is."""
         now_s = self._clock.monotonic()
         late = {source for source in self._steady_s if self._good_until_s.get(source, -math.inf) < now_s}
-        if self._store_troubles:
-            return "the store cannot be used"
         if late - self._unwell:
             return f"not polled: {', '.join(sorted(late - self._unwell))}"
         if late and late == set(self._steady_s):

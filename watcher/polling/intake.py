@@ -14,7 +14,7 @@ from watcher.core.lifecycle import is_changing
 from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Presence, Reason, Step
 from watcher.core.news import Context
 from watcher.core.planner import Mode, PollPolicy, Schedule
-from watcher.core.ports import Change, InstancePage
+from watcher.core.ports import Background, Change, InstancePage
 from watcher.core.timers import close, due_at, ring
 from watcher.core.watchlist import DiscoverRule, Watchlist
 from watcher.polling.asker import Paged, Single
@@ -104,6 +104,16 @@ class Intake:
             again_at = self._clock.now() + _LEARNED_WITHIN
             at = min(at, again_at) if at is not None else again_at
         self._timers.set(state.key.id, max(at, not_before) if at is not None and not_before is not None else at)
+
+    def background(self, state: InstanceState) -> Background:
+        """What is known of an instance beside its state."""
+        instance_id = state.key.id
+        lasts = is_changing(state.status) and state.presence is Presence.PRESENT
+        return Background(
+            labels=self._watchlist.labels(instance_id, name=state.name, record=state.record),
+            seen_at=self._ledger.last_seen(instance_id),
+            expected=self.lessons.expectation(state.image_source, state.status) if lasts else None,
+        )
 
     def take_single(self, answer: Single, observation: Observation) -> int:
         """What was said of one instance; how many were observed by it."""

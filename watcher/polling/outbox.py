@@ -20,7 +20,7 @@ class Outbox:
     """
 
     def __init__(self, *, source: str, store: StateStore, clock: Clock, rng: random.Random, observer: Observer) -> None:
-        self._source = source
+        self._who = f"source {source}"
         self._store = store
         self._clock = clock
         self._rng = rng
@@ -49,11 +49,11 @@ class Outbox:
             await self._store.commit(batch, now=self._clock.now())
         except StoreError as error:
             self._failures += 1
-            self._observer(StoreFailed(self._source, error, first=self._failures == 1))
+            self._observer(StoreFailed(self._who, error, first=self._failures == 1))
             return _STORE_RETRY.delay_s(self._failures, rng=self._rng)
         del self._waiting[: len(batch)]
         if self._failures:
             self._failures = 0
-            self._observer(StoreRecovered(self._source))
+            self._observer(StoreRecovered(self._who))
         self._observer(Committed([event for change in batch for event, _ in change.events]))
         return None

@@ -12,7 +12,7 @@ from watcher.core.lessons import Lessons
 from watcher.core.model import Event, Instance, InstanceState, Presence
 from watcher.core.outage import source_key
 from watcher.core.planner import Mode, Plan, Schedule, pages_for
-from watcher.core.ports import CloudApi, InstancePage, SourceView, StateStore
+from watcher.core.ports import Background, CloudApi, InstancePage, SourceView, StateStore
 from watcher.core.sweep import Sweep
 from watcher.core.watchlist import Watchlist
 from watcher.polling.asker import Answer, Asker, Questions, Single
@@ -107,6 +107,10 @@ class SourcePoller:
         """The present state of every watched instance seen so far."""
         watched = self._watchlist.ids
         return [state for key, state in self._ledger.states.items() if key in watched]
+
+    def background(self, state: InstanceState) -> Background:
+        """What is known of an instance beside its state."""
+        return self._intake.background(state)
 
     def view(self) -> SourceView:
         """How the source is."""

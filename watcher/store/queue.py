@@ -190,14 +190,21 @@ class Queue(Database):
         """Suppressed or dead deliveries are pending again, as if they were new."""
         await self._update(ids, _as_new(now).values(digest_id=digest_id))
 
-    async def retry(self, ids: Collection[int] | None, *, now: datetime) -> int:
-        """Dead letters (None: all) are pending again, with the ends of alerts kept back for them; how many letters."""
-        dead = deliveries.c.state == DeliveryState.DEAD.value
+    async def retry(
+        self, ids: Collection[int] | None, *, now: datetime, receivers: Collection[str] | None = None
+    ) -> int:
+        """Dead letters (None: all) are pending again, with the ends of alerts kept back for them; how many letters.
+
+        With `receivers`, only theirs: nobody would send the others.
+        """
+        known = true() if receivers is None else deliveries.c.receiver.in_(receivers)
+        dead = and_(deliveries.c.state == DeliveryState.DEAD.value, known)
         chosen = dead if ids is None else and_(dead, deliveries.c.id.in_(ids))
         first = deliveries.alias("first")
         kept_back = and_(
             deliveries.c.state == DeliveryState.SUPPRESSED.value,
             deliveries.c.last_reason == Suppression.NEVER_FIRED.value,
+            known,
             exists().where(
                 first.c.receiver == deliveries.c.receiver,
                 first.c.source == deliveries.c.source,

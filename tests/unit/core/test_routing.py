@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.values import event
+from tests.fakes.values import event, outage
 from watcher.core.model import EventKind, Severity
-from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
+from watcher.core.routing import Explanation, Matcher, Recipient, Route, RoutingTable
 
 EVERYBODY = (Recipient(name="chat"), Recipient(name="oncall", min_severity=Severity.CRITICAL))
 
@@ -34,6 +34,33 @@ def test_the_first_match_wins_unless_it_continues() -> None:
 def test_with_routes_what_matches_none_goes_nowhere() -> None:
     route = Route(match=Matcher(to_status=("ERROR",)), receivers=("chat",))
     assert RoutingTable(recipients=EVERYBODY, routes=(route,)).receivers_for(event()) == ()
+
+
+def test_it_explains_who_is_told_and_why_others_are_not() -> None:
+    errors = Route(match=Matcher(to_status=("ERROR",)), receivers=("oncall",))
+    office = Route(match=Matcher(name=("office-*",)), receivers=("chat", "oncall"), goes_on=True)
+    lab = Route(match=Matcher(name=("lab-*",)), receivers=("mail",))
+    mail = Recipient(name="mail")
+    table = RoutingTable(recipients=(*EVERYBODY, mail), routes=(errors, lab, office, office))
+    assert table.explain(event()) == Explanation(
+        routes=(2, 3),
+        told=("chat",),
+        untold={"oncall": "info is below its min_severity critical", "mail": "no route that matches names it"},
+    )
+    error = event(to_status="ERROR", severity=Severity.CRITICAL)
+    assert (table.explain(error).routes, table.explain(error).told) == ((0,), ("oncall",))
+    nothing = table.explain(event(instance_name="test-1"))
+    assert (nothing.routes, nothing.told, set(nothing.untold.values())) == ((), (), {"no route matches"})
+    first = RoutingTable(recipients=(mail,)).explain(event(kind=EventKind.DISCOVERED, from_status=None))
+    assert first == Explanation(routes=(), told=(), untold={"mail": "first sight is no news"})
+
+
+def test_who_is_not_told_of_endings_is_told_of_what_begins_only() -> None:
+    [_, ended] = outage()
+    quiet = Recipient(name="oncall", min_severity=Severity.CRITICAL, send_resolved=False)
+    assert RoutingTable(recipients=(quiet,)).explain(ended).untold == {
+        "oncall": "info is below its min_severity critical"
+    }
 
 
 @pytest.mark.parametrize(

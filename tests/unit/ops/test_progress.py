@@ -5,7 +5,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.receivers import refusal
 from tests.fakes.values import at, event
-from watcher.core.errors import CloudUnavailableError, StoreError
+from watcher.core.errors import CloudUnavailableError
 from watcher.core.facts import (
     CycleFinished,
     Delivered,
@@ -13,8 +13,6 @@ from watcher.core.facts import (
     Fact,
     SourceFailed,
     SourceRecovered,
-    StoreFailed,
-    StoreRecovered,
 )
 from watcher.core.model import Notification
 from watcher.ops import Progress
@@ -85,7 +83,6 @@ async def test_a_source_that_does_not_answer_has_its_alert_unless_none_does() ->
 @pytest.mark.parametrize(
     ("bad", "good", "reason"),
     [
-        (StoreFailed("prod", StoreError("disk full"), first=True), StoreRecovered("prod"), "the store cannot be used"),
         (
             DeliveryFailed("chat", "slack", NOTIFICATION, refusal(permanent=True), attempts=1, retry_in_s=None),
             Delivered("chat", "slack", NOTIFICATION, at(1)),

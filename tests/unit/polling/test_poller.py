@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,8 @@ from watcher.core.errors import (
     CloudUnavailableError,
 )
 from watcher.core.facts import CycleFinished, InstanceFailed, SourceFailed, SourceRecovered, StoreFailed
-from watcher.core.model import EventKind, Reason, SubJob
+from watcher.core.model import EventKind, Expectation, Presence, Reason, Step, SubJob
+from watcher.core.ports import Background
 
 
 async def test_a_change_is_detected_and_committed_with_its_deliveries() -> None:
@@ -241,3 +243,22 @@ async def test_lag_is_told() -> None:
     await bench.poller.cycle()
     cycles = [fact for fact in bench.facts if isinstance(fact, CycleFinished)]
     assert [fact.lag_s for fact in cycles] == [0.0, 40.0]
+
+
+async def test_what_is_known_of_an_instance_beside_its_state() -> None:
+    steps = [
+        Step(source="prod", image_source="", status="BUILDING", duration_s=seconds) for seconds in (10, 20, 30, 40)
+    ]
+    bench = Bench({"a": ["BUILDING", "BUILT"]})
+    bench.store.learned = [*steps, replace(steps[0], duration_s=100)]
+    await bench.poller.start()
+    await bench.cycles(1)
+    [building] = bench.poller.states()
+    assert bench.poller.background(building) == Background(
+        labels={"team": "vdi"}, seen_at=at(0), expected=Expectation(median_s=30, p95_s=100, samples=5)
+    )
+    assert bench.poller.background(replace(building, presence=Presence.MISSING)).expected is None
+    await bench.cycles(3)
+    [built] = bench.poller.states()
+    assert bench.poller.background(built) == Background(labels={"team": "vdi"}, seen_at=at(75))
+    assert built.observed_at == at(15), "an unchanged observation is not recorded"

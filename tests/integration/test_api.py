@@ -1,0 +1,574 @@
+"""The API over HTTP, with a real server, a real store and what is made quiet by it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.clock import FakeClock
+from tests.fakes.receivers import refusal
+from tests.fakes.values import KEY, at, event, history
+from tests.fakes.view import View
+from watcher.core.errors import StoreError
+from watcher.core.model import EventKind, Expectation, InstanceKey
+from watcher.core.ports import Attempt, Background, Change
+from watcher.core.quiet import Silence
+from watcher.delivery import QuietKeeper
+from watcher.fields import Secret
+from watcher.ops import Api, OpsServer
+from watcher.ops.requests import cursor_of
+from watcher.settings import MatchSettings
+from watcher.store import Store, open_store
+
+JSON = {"Content-Type": "application/json"}
+SILENCE = {"match": {"to": "ERROR"}, "duration": "2h", "author": "ada", "comment": "rebuild"}
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def detail(self) -> str:
+        """Of a problem: what is wrong."""
+        assert self.headers["Content-Type"].startswith("application/problem+json")
+        assert set(self.json) - {"errors"} == {"type", "title", "status", "detail"}
+        assert self.json["status"] == self.status
+        return str(self.json["detail"])
+
+
+@dataclass
+class Bench:
+    """A server with everything behind it, and what it called."""
+
+    store: Store
+    quiet: QuietKeeper
+    clock: FakeClock
+    view: View = field(default_factory=View)
+    called: list[str] = field(default_factory=list)
+    url: str = ""
+
+    async def serve(self, **more: Any) -> OpsServer:
+        api = Api(
+            view=self.view,
+            silences=self.quiet,
+            store=self.store,
+            receivers=["hooks", "chat"],
+            on_retry=lambda: self.called.append("retry"),
+            clock=self.clock,
+        )
+        server = OpsServer(
+            host="127.0.0.1",
+            port=0,
+            registry=CollectorRegistry(),
+            refresh=self._refresh,
+            not_ready=lambda: None,
+            unhealthy=lambda: None,
+            routes=api.routes(),
+            **more,
+        )
+        self.url = await server.start()
+        return server
+
+    async def _refresh(self) -> None:
+        pass
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        given = {**(JSON if method == "POST" else {}), **headers}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, self.url + path, data=data, headers=given) as response,
+        ):
+            return Answer(response.status, await response.text(), dict(response.headers))
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return await self.call("GET", path, **headers)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return await self.call("POST", path, body, **headers)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    store = await open_store(f"sqlite:///{tmp_path / 'watcher.db'}")
+    clock = FakeClock()
+    called: list[str] = []
+    quiet = QuietKeeper(store=store, windows=(), clock=clock, on_change=lambda: called.append("change"))
+    bench = Bench(store, quiet, clock, called=called)
+    server = await bench.serve()
+    yield bench
+    await server.close()
+    await store.close()
+
+
+class TestSilences:
+    async def test_made_listed_and_ended(self, bench: Bench) -> None:
+        made = await bench.post("/api/v1/silences", SILENCE)
+        assert made.status == 201
+        silence = made.json
+        assert silence == {
+            "id": silence["id"],
+            "match": {"to": ["ERROR"]},
+            "starts_at": "2026-01-01T00:00:00.000Z",
+            "ends_at": "2026-01-01T02:00:00.000Z",
+            "author": "ada",
+            "comment": "rebuild",
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "state": "active",
+        }
+        assert silence["id"].startswith("sil_")
+        assert bench.called == ["change"]
+        assert bench.quiet.why_quiet(event(to_status="ERROR")) is not None
+        assert (await bench.get("/api/v1/silences")).json == {"items": [silence], "next": None}
+        ended = await bench.call("DELETE", f"/api/v1/silences/{silence['id']}")
+        assert (ended.status, ended.text) == (204, "")
+        assert bench.called == ["change"] * 2
+        assert bench.quiet.why_quiet(event(to_status="ERROR")) is None
+        [item] = (await bench.get("/api/v1/silences?state=expired")).json["items"]
+        assert (item["state"], item["ends_at"]) == ("expired", "2026-01-01T00:00:00.000Z")
+        assert (await bench.get("/api/v1/silences?state=pending&state=active")).json["items"] == []
+        assert (await bench.call("DELETE", f"/api/v1/silences/{silence['id']}")).status == 204
+        unknown = await bench.call("DELETE", "/api/v1/silences/sil_0")
+        assert (unknown.status, "'sil_0'" in unknown.detail) == (404, True)
+
+    async def test_one_that_begins_later(self, bench: Bench) -> None:
+        body = {**SILENCE, "starts_at": "2026-01-01T09:00:00+08:00"}
+        made = (await bench.post("/api/v1/silences", body)).json
+        times = (made["starts_at"], made["ends_at"], made["state"])
+        assert times == ("2026-01-01T01:00:00.000Z", "2026-01-01T03:00:00.000Z", "pending")
+        assert bench.quiet.why_quiet(event(to_status="ERROR")) is None
+        await bench.clock.advance(3600)
+        assert bench.quiet.why_quiet(event(to_status="ERROR")) is not None
+        ended = await bench.post("/api/v1/silences", {**SILENCE, "starts_at": "2025-12-31T23:00:00Z"})
+        assert ended.json["starts_at"] == "2026-01-01T01:00:00.000Z"
+
+    async def test_all_keys_of_match_are_those_of_the_configuration(self, bench: Bench) -> None:
+        match = {
+            "kind": ["transition"],
+            "from": ["BUILDING"],
+            "to": ["ERROR"],
+            "source": ["prod"],
+            "instance_id": ["1"],
+            "name": ["office-*"],
+            "severity": ["critical"],
+            "labels": {"team": "vdi"},
+        }
+        assert set(match) == {field.alias or name for name, field in MatchSettings.model_fields.items()}
+        made = await bench.post("/api/v1/silences", {**SILENCE, "match": match})
+        assert made.json["match"] == match
+        alone = {key: value[0] if isinstance(value, list) else value for key, value in match.items()}
+        assert (await bench.post("/api/v1/silences", {**SILENCE, "match": alone})).json["match"] == match
+
+    @pytest.mark.parametrize(
+        ("body", "detail"),
+        [
+            (b"", "author: is missing; comment: is missing"),
+            (b"{", "the body is not JSON: EOF while parsing an object at line 1 column 1"),
+            (b"[]", "the body must be a JSON object"),
+            (b"[" * 60_000, "recursion limit"),
+            (b'{"author": "\\ud800"}', "the body is not JSON"),
+            (b'{"author": "\xff"}', "the body is not JSON"),
+            ({**SILENCE, "match": "ERROR"}, "match: must be a JSON object"),
+            ({**SILENCE, "match": {"form": "x"}}, "match.form: unknown, did you mean 'from'?"),
+            ({**SILENCE, "match": {"from_status": "x"}}, "match.from_status: unknown; known are kind, from, to,"),
+            ({**SILENCE, "match": {"kind": ["frob"]}}, "match.kind[0]: must be 'discovered', 'transition'"),
+            ({**SILENCE, "match": {"labels": {"a": 1}}}, "match.labels.a: must be one text"),
+            ({**SILENCE, "match": {}}, "give 'match' at least one key, or '\"all\": true' to silence everything"),
+            ({**SILENCE, "match": {"to": []}}, "give 'match' at least one key"),
+            ({**SILENCE, "all": True}, "give 'match' or 'all', not both"),
+            ({**SILENCE, "author": "  "}, "author: must not be empty"),
+            ({**SILENCE, "comment": ""}, "comment: must not be empty"),
+            ({**SILENCE, "duration": "soon"}, "duration: not a duration: write 500ms, 15s, 5m, 2h, 7d"),
+            ({**SILENCE, "duration": "99999999999h"}, "duration: "),
+            ({**SILENCE, "duration": "3000000d"}, "duration: is too long"),
+            ({**SILENCE, "duration": 0}, "duration: must be more than 0"),
+            ({**SILENCE, "duration": None}, "give 'ends_at' or 'duration', one of the two"),
+            ({**SILENCE, "ends_at": "2026-01-02T00:00:00Z"}, "give 'ends_at' or 'duration', one of the two"),
+            ({**SILENCE, "duration": None, "ends_at": "2026-01-01T00:00:00Z"}, "ends_at: must be after the present"),
+            (
+                {**SILENCE, "duration": None, "starts_at": "2026-01-03T00:00:00Z", "ends_at": "2026-01-02T00:00:00Z"},
+                "ends_at: must be after 'starts_at'",
+            ),
+            ({**SILENCE, "starts_at": "2026-01-03T00:00:00"}, "starts_at: needs a timezone"),
+            ({**SILENCE, "starts_at": 1767225600}, "starts_at: must be a time such as 2026-01-01T22:00:00Z"),
+            ({**SILENCE, "starts_at": "tomorrow"}, "starts_at: not a time: write 2026-01-01T22:00:00Z"),
+            ({**SILENCE, "starts_at": "9999-12-31T23:59:59-14:00"}, "starts_at: is too far away"),
+        ],
+    )
+    async def test_what_is_wrong_is_said(self, bench: Bench, body: Any, detail: str) -> None:
+        answer = await bench.post("/api/v1/silences", body)
+        assert answer.status == 400
+        assert detail in answer.detail
+        assert bench.quiet.silences() == ()
+
+    async def test_where_it_is_wrong_is_said_for_machines_too(self, bench: Bench) -> None:
+        answer = await bench.post("/api/v1/silences", {**SILENCE, "match": {"kind": "frob"}, "mach": {}})
+        pointers = {error["pointer"]: error["detail"] for error in answer.json["errors"]}
+        assert pointers["#/mach"] == "unknown, did you mean 'match'?"
+        assert pointers["#/match/kind/0"].startswith("must be 'discovered'")
+
+    async def test_everything_when_it_is_said_in_so_many_words(self, bench: Bench) -> None:
+        made = await bench.post("/api/v1/silences", {**SILENCE, "match": {}, "all": True})
+        assert (made.status, made.json["match"]) == (201, {})
+        assert bench.quiet.why_quiet(event()) is not None
+
+    async def test_a_store_that_cannot_be_written(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def full(silence: Silence) -> None:
+            raise StoreError("cannot write the store: disk full")
+
+        monkeypatch.setattr(bench.store, "add_silence", full)
+        answer = await bench.post("/api/v1/silences", SILENCE)
+        assert (answer.status, answer.detail) == (
+            503,
+            "cannot write the store: disk full: try again when the store works",
+        )
+
+
+class TestAlerts:
+    async def test_those_of_instances_and_of_sources(self, bench: Bench) -> None:
+        state, _ = history("BUILDING", "ERROR")
+        bench.view.by_source["prod"] = [history("BUILT", key=InstanceKey("prod", "1"))[0], state]
+        answer = (await bench.get("/api/v1/alerts")).json
+        [down, error] = answer["items"]
+        assert (down["name"], down["instance_id"], down["instance_status"], down["labels"]) == (
+            "unreachable",
+            "",
+            None,
+            {},
+        )
+        assert error == {
+            "name": "error",
+            "fingerprint": state.alerts[0].fingerprint,
+            "status": "firing",
+            "severity": "critical",
+            "starts_at": "2026-01-01T00:00:15.000Z",
+            "ends_at": None,
+            "source": "prod",
+            "instance_id": KEY.id,
+            "instance_name": "office-2026",
+            "instance_status": "ERROR",
+            "labels": {"team": "vdi"},
+            "acknowledged": None,
+        }
+        assert answer["next"] is None
+
+    async def test_taken_on(self, bench: Bench) -> None:
+        state, _ = history("BUILDING", "ERROR", step_s=15.0004)  # the store knows no fractions of a millisecond
+        bench.view.by_source["prod"] = [state]
+        fingerprint = state.alerts[0].fingerprint
+        await bench.clock.advance(60)
+        answer = await bench.post(f"/api/v1/alerts/{fingerprint}/ack", {"author": "ada", "comment": "on it"})
+        taken = {"author": "ada", "comment": "on it", "created_at": "2026-01-01T00:01:00.000Z"}
+        assert (answer.status, answer.json["acknowledged"], answer.json["fingerprint"]) == (200, taken, fingerprint)
+        items = (await bench.get("/api/v1/alerts")).json["items"]
+        assert [item["acknowledged"] for item in items] == [None, taken]
+        [kept] = await bench.store.acknowledgements()
+        assert (kept.fingerprint, kept.starts_at) == (fingerprint, at(15))
+        again, _ = history("BUILDING", "ERROR", "BUILT", "ERROR")
+        bench.view.by_source["prod"] = [again]
+        items = (await bench.get("/api/v1/alerts")).json["items"]
+        assert [item["acknowledged"] for item in items] == [None, None], "another beginning is another alert"
+
+    async def test_one_that_does_not_fire(self, bench: Bench) -> None:
+        answer = await bench.post("/api/v1/alerts/0123456789abcdef/ack", {"author": "ada"})
+        assert answer.status == 404
+        assert answer.detail == "no alert with the fingerprint '0123456789abcdef' fires: see /api/v1/alerts"
+        assert (await bench.post("/api/v1/alerts/x/ack", {})).detail == "author: is missing"
+
+
+class TestInstances:
+    async def test_one_and_all_that_is_known_of_it(self, bench: Bench) -> None:
+        state, _ = history("BUILT", "BUILDING")
+        bench.view.by_source["prod"] = [state]
+        expected = Expectation(median_s=1400.25, p95_s=1600.0, samples=12)
+        bench.view.backgrounds[KEY] = Background(labels={"team": "vdi"}, seen_at=at(115), expected=expected)
+        await bench.clock.advance(115)
+        shown = {
+            "source": "prod",
+            "id": KEY.id,
+            "name": "office-2026",
+            "status": "BUILDING",
+            "presence": "present",
+            "since": "2026-01-01T00:00:15.000Z",
+            "observed_at": "2026-01-01T00:01:55.000Z",
+            "sequence": 2,
+            "image_id": "",
+            "labels": {"team": "vdi"},
+            "alerts": [],
+            "expected": {"median_s": 1400.25, "p95_s": 1600.0, "samples": 12},
+            "left_s": 1300.25,
+        }
+        assert (await bench.get("/api/v1/instances")).json == {"items": [shown], "next": None}
+        one = await bench.get(f"/api/v1/instances/prod/{KEY.id}")
+        assert one.json == {**shown, "instance": json.loads(state.record)}
+        await bench.clock.advance(2000)
+        assert (await bench.get(f"/api/v1/instances/prod/{KEY.id}")).json["left_s"] == 0
+
+    async def test_one_that_is_not_there(self, bench: Bench) -> None:
+        bench.view.by_source["prod"] = [history(None, None)[0]]
+        one = (await bench.get(f"/api/v1/instances/prod/{KEY.id}")).json
+        assert (one["status"], one["presence"], one["expected"], one["left_s"]) == (None, "missing", None, None)
+        assert [alert["name"] for alert in one["alerts"]] == ["missing"]
+        unknown = await bench.get("/api/v1/instances/prod/1")
+        assert (unknown.status, "no instance '1' of source 'prod' is watched" in unknown.detail) == (404, True)
+        unknown = await bench.get("/api/v1/instances/prd/1")
+        assert (unknown.status, unknown.detail) == (404, "no source is called 'prd'; configured: prod")
+
+    async def test_an_odd_id_can_be_asked_for(self, bench: Bench) -> None:
+        bench.view.by_source["prod"] = [history("BUILT", key=InstanceKey("prod", "a b/ä"))[0]]
+        assert (await bench.get("/api/v1/instances/prod/a%20b%2F%C3%A4")).json["id"] == "a b/ä"
+
+    async def test_page_by_page_each_comes_once_in_order(self, bench: Bench) -> None:
+        for source in ("test", "prod"):
+            keys = [InstanceKey(source, str(number)) for number in range(7)]
+            bench.view.by_source[source] = [history("BUILT", key=key)[0] for key in reversed(keys)]
+        found, after, pages = [], "", 0
+        while True:
+            answer = (await bench.get(f"/api/v1/instances?limit=3{after}")).json
+            assert len(answer["items"]) <= 3
+            found += [(item["source"], item["id"]) for item in answer["items"]]
+            pages += 1
+            if answer["next"] is None:
+                break
+            after = f"&after={answer['next']}"
+        assert found == [(source, str(number)) for source in ("prod", "test") for number in range(7)]
+        assert pages == 5
+        assert (await bench.get("/api/v1/instances?limit=14")).json["next"] is None
+
+    async def test_those_of_a_source_or_status(self, bench: Bench) -> None:
+        bench.view.by_source["prod"] = [
+            history(status, key=InstanceKey("prod", status))[0] for status in ("BUILT", "ERROR", "BUILDING")
+        ]
+        bench.view.by_source["test"] = [history("BUILT", key=InstanceKey("test", "BUILT"))[0]]
+
+        async def ids(query: str) -> list[str]:
+            return [item["id"] for item in (await bench.get(f"/api/v1/instances?{query}")).json["items"]]
+
+        assert await ids("status=ERROR") == ["ERROR"]
+        assert await ids("status=ERROR&status=BUILT") == ["BUILT", "ERROR", "BUILT"]
+        assert await ids("source=test") == ["BUILT"]
+        assert await ids("source=test&status=ERROR") == []
+
+    @pytest.mark.parametrize(
+        ("query", "detail"),
+        [
+            ("limit=0", "limit: must be greater than or equal to 1"),
+            ("limit=1001", "limit: must be less than or equal to 1000"),
+            ("limit=x", "limit: must be a whole number"),
+            ("limit=1&limit=2", "limit: must be one whole number"),
+            ("after=x", "after: not a cursor: take what is 'next' in an earlier answer"),
+            ("after=%C3%A9", "after: not a cursor"),
+            ("after=WzFd", "after: not a cursor"),
+            ("stauts=ERROR", "stauts: unknown, did you mean 'status'?"),
+        ],
+    )
+    async def test_what_is_wrong_is_said(self, bench: Bench, query: str, detail: str) -> None:
+        answer = await bench.get(f"/api/v1/instances?{query}")
+        assert (answer.status, answer.detail.startswith(detail)) == (400, True), answer.text
+        assert answer.json["errors"][0]["parameter"] == query.partition("=")[0]
+
+
+class TestDeliveries:
+    @pytest.fixture
+    async def dead(self, bench: Bench) -> list[int]:
+        """Three deliveries that are dead and one that waits; one is for a receiver that is no longer there."""
+        for number, receivers in enumerate([("hooks",), ("hooks", "gone"), ("chat",)]):
+            key = InstanceKey("prod", str(number))
+            state, _ = history("BUILDING", key=key)
+            told = event(id=f"evt_{number}", instance_id=key.id, kind=EventKind.TRANSITION)
+            await bench.store.commit([Change(state=state, events=((told, receivers),))], now=at(20 + number))
+        deliveries = await bench.store.deliveries_of(range(1, 4))
+        failed = [Attempt(delivery=each, finished_at=at(30), error=refusal(permanent=True)) for each in deliveries]
+        await bench.store.record(failed)
+        return [delivery.id for delivery in deliveries]
+
+    async def test_what_became_of_them(self, bench: Bench, dead: list[int]) -> None:
+        items = (await bench.get("/api/v1/deliveries")).json["items"]
+        assert [(item["id"], item["receiver"], item["state"]) for item in items] == [
+            (4, "chat", "pending"),
+            (3, "gone", "dead"),
+            (2, "hooks", "dead"),
+            (1, "hooks", "dead"),
+        ]
+        assert items[3] == {
+            "id": 1,
+            "receiver": "hooks",
+            "state": "dead",
+            "attempts": 1,
+            "created_at": "2026-01-01T00:00:20.000Z",
+            "next_attempt_at": None,
+            "finished_at": "2026-01-01T00:00:30.000Z",
+            "reason": "clientError",
+            "answer": "answered HTTP 400",
+            "held_by": None,
+            "digest_id": None,
+            "event": {
+                "id": "evt_0",
+                "kind": "transition",
+                "source": "prod",
+                "instance_id": "0",
+                "instance_name": "office-2026",
+                "from": "BUILDING",
+                "to": "BUILT",
+                "severity": "info",
+                "observed_at": "2026-01-01T00:00:15.123Z",
+            },
+        }
+        assert items[0]["next_attempt_at"] == "2026-01-01T00:00:22.000Z"
+
+    async def test_filters_and_pages(self, bench: Bench, dead: list[int]) -> None:
+        async def ids(query: str) -> list[int]:
+            return [item["id"] for item in (await bench.get(f"/api/v1/deliveries?{query}")).json["items"]]
+
+        assert await ids("state=dead&receiver=hooks") == [2, 1]
+        assert await ids("state=delivered") == []
+        first = (await bench.get("/api/v1/deliveries?limit=2")).json
+        assert [item["id"] for item in first["items"]] == [4, 3]
+        assert await ids(f"limit=2&after={first['next']}") == [2, 1]
+        wrong = await bench.get("/api/v1/deliveries?state=ded")
+        assert wrong.detail == "state: must be 'pending', 'delivered', 'dead' or 'suppressed'"
+        for parts in (["prod", "1"], [], ["9" * 30], ["-1"]):
+            foreign = cursor_of(parts)
+            assert (
+                await bench.get(f"/api/v1/deliveries?after={foreign}")
+            ).detail == "after: is a cursor of another list"
+
+    async def test_one_is_tried_again(self, bench: Bench, dead: list[int]) -> None:
+        answer = await bench.post("/api/v1/deliveries/2/retry")
+        assert (answer.status, answer.json["id"], answer.json["state"]) == (200, 2, "pending")
+        assert bench.called == ["retry"]
+        assert [each.id for each in await bench.store.waiting("hooks", now=at(60), limit=9)] == [2]
+        assert (await bench.post("/api/v1/deliveries/2/retry")).detail.startswith("delivery 2 is pending: only what")
+        assert (await bench.post("/api/v1/deliveries/2/retry")).status == 409
+        gone = await bench.post("/api/v1/deliveries/3/retry")
+        assert (gone.status, gone.detail) == (409, "receiver 'gone' is no longer in the configuration")
+        assert (await bench.post("/api/v1/deliveries/99/retry")).status == 404
+        assert (await bench.post("/api/v1/deliveries/999999999999999999/retry")).status == 404
+        assert (await bench.post("/api/v1/deliveries/9999999999999999999999/retry")).status == 404
+        assert (await bench.post("/api/v1/deliveries/2/retry", {"x": 1})).status == 400
+        assert bench.called == ["retry"]
+
+    async def test_all_are_tried_again_but_those_that_nobody_would_send(self, bench: Bench, dead: list[int]) -> None:
+        answer = await bench.post("/api/v1/deliveries/retry")
+        assert (answer.status, answer.json) == (200, {"retried": 2})
+        assert bench.called == ["retry"]
+        assert [item["id"] for item in (await bench.get("/api/v1/deliveries?state=dead")).json["items"]] == [3]
+        assert (await bench.post("/api/v1/deliveries/retry", {})).json == {"retried": 0}
+
+
+class TestWhoMayDoWhat:
+    async def test_a_page_of_somebody_else_can_change_nothing(self, bench: Bench) -> None:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            answer = await bench.post("/api/v1/silences", SILENCE, **{"Content-Type": kind})
+            assert (answer.status, "application/json" in answer.detail) == (415, True)
+        for origin in ("http://evil.example", "null", "http://localhost:1", "https://", "http://[", "http://127.0.0.1"):
+            answer = await bench.post("/api/v1/silences", SILENCE, Origin=origin)
+            assert (answer.status, "'Origin'" in answer.detail) == (403, True)
+            assert (await bench.call("DELETE", "/api/v1/silences/x", Origin=origin)).status == 403
+        rebound = {"Host": "evil.example:9468", "Origin": "http://evil.example:9468"}
+        answer = await bench.post("/api/v1/silences", SILENCE, **rebound)
+        assert (answer.status, "'Host'" in answer.detail) == (403, True)
+        assert bench.quiet.silences() == ()
+        preflight = await bench.call("OPTIONS", "/api/v1/silences", **rebound)
+        assert "Access-Control-Allow-Origin" not in preflight.headers
+
+    async def test_its_own_page_can(self, bench: Bench) -> None:
+        for headers in (
+            {"Origin": bench.url},
+            {"Host": "localhost:9468", "Origin": "http://localhost:9468"},
+            {"Host": "[::1]:9468", "Origin": "http://[::1]:9468"},
+            {"Content-Type": "application/json; charset=utf-8"},
+        ):
+            assert (await bench.post("/api/v1/silences", SILENCE, **headers)).status == 201
+
+    async def test_the_page_behind_a_proxy_can(self, bench: Bench) -> None:
+        server = await bench.serve(external_url="https://watcher.example:443/base/")
+        for host in ("watcher.example", bench.url.partition("//")[2]):
+            headers = {"Host": host, "Origin": "https://watcher.example"}
+            assert (await bench.post("/api/v1/silences", SILENCE, **headers)).status == 201
+        await server.close()
+
+    async def test_beyond_loopback_without_a_token_it_only_shows(self, bench: Bench) -> None:
+        server = await bench.serve(read_only=True)
+        for method, path in (
+            ("POST", "/api/v1/silences"),
+            ("DELETE", "/api/v1/silences/x"),
+            ("POST", "/api/v1/alerts/x/ack"),
+            ("POST", "/api/v1/deliveries/1/retry"),
+            ("POST", "/api/v1/deliveries/retry"),
+        ):
+            answer = await bench.call(method, path, SILENCE)
+            assert (answer.status, "set web.auth.bearer_token" in answer.detail) == (403, True)
+        for path in ("silences", "alerts", "deliveries", "instances"):
+            assert (await bench.get(f"/api/v1/{path}", Host="watcher.example")).status == 200
+        await server.close()
+
+    async def test_with_a_token_everything_needs_it(self, bench: Bench) -> None:
+        server = await bench.serve(bearer_token=Secret(value="s3cret"))
+        for path in ("silences", "alerts", "deliveries", "instances", "instances/prod/1", "nonsense"):
+            answer = await bench.get(f"/api/v1/{path}")
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert "Authorization: Bearer TOKEN" in answer.detail
+        assert (await bench.post("/api/v1/silences", SILENCE)).status == 401
+        good = {"Authorization": "Bearer s3cret"}
+        assert (await bench.post("/api/v1/silences", SILENCE, Host="watcher.example", **good)).status == 201
+        assert (await bench.post("/api/v1/silences", SILENCE, Origin="http://evil.example", **good)).status == 403
+        await server.close()
+
+
+async def test_what_is_not_there_is_a_problem_too(bench: Bench) -> None:
+    answer = await bench.get("/api/v2/instances")
+    assert (answer.status, answer.detail.startswith("no such path")) == (404, True)
+    answer = await bench.call("DELETE", "/api/v1/silences")
+    assert (answer.status, answer.headers["Allow"], answer.detail) == (
+        405,
+        "GET, HEAD, POST",
+        "use one of GET, HEAD, POST here",
+    )
+    answer = await bench.post("/api/v1/silences", {**SILENCE, "comment": "x" * 65536})
+    assert (answer.status, "64 KiB" in answer.detail) == (413, True)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_fault_of_our_own_is_a_problem_and_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.view.by_source["prod"] = [None]  # type: ignore[list-item]
+    answer = await bench.get("/api/v1/instances")
+    assert (answer.status, answer.detail) == (500, "the watcher failed at this: its log says how")
+    assert "AttributeError" in caplog.text
+
+
+async def test_a_body_that_ends_half_way_is_nobodys_fault(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    lines = ["POST /api/v1/silences HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+    head = "\r\n".join([*lines, "Content-Length: 99", "", "{"])
+    port = int(bench.url.rpartition(":")[2])
+    for ends in (True, False):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head.encode())
+        if ends:
+            writer.write_eof()
+            await reader.read()
+        else:
+            await writer.drain()
+            writer.transport.abort()
+        writer.close()
+        assert (await bench.get("/api/v1/silences")).json["items"] == []
+    assert caplog.records == []
+    packed = await bench.post("/api/v1/silences", b"not gzip", **{"Content-Encoding": "gzip"})
+    assert (packed.status, packed.detail) == (400, "the body cannot be read to its end")

@@ -1,0 +1,61 @@
+"""`watcher alerts` and `watcher ack`: what fires, and who has taken it on."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from watcher.cli.client import Item, address_of, ask
+from watcher.cli.options import (
+    AuthorOption,
+    DaemonConfigOption,
+    OutputFormat,
+    OutputOption,
+    UrlOption,
+    print_json,
+)
+from watcher.cli.tables import plain_text, print_table
+
+
+def alerts(url: UrlOption = None, config: DaemonConfigOption = None, output: OutputOption = OutputFormat.TABLE) -> int:
+    """Show the alerts that fire."""
+    items = ask(address_of(url, config, os.environ), lambda client: client.items("/api/v1/alerts", {}))
+    if output is OutputFormat.JSON:
+        print_json({"items": items})
+        return 0
+    columns = ("fingerprint", "name", "severity", "starts_at", "source", "instance_id", "instance_name")
+    print_table(
+        ("FINGERPRINT", "ALERT", "SEVERITY", "SINCE", "SOURCE", "INSTANCE", "NAME", "STATUS", "TAKEN ON BY"),
+        [[*(item.get(column) for column in columns), item.get("instance_status"), _taken_by(item)] for item in items],
+    )
+    return 0
+
+
+def _taken_by(item: Item) -> object:
+    acknowledged = item.get("acknowledged")
+    return acknowledged.get("author") if isinstance(acknowledged, dict) else None
+
+
+def ack(
+    fingerprint: Annotated[
+        str, typer.Argument(help="The alert's, as `watcher alerts` shows it.", metavar="FINGERPRINT")
+    ],
+    author: AuthorOption,
+    comment: Annotated[str, typer.Option(help="What you know of it.")] = "",
+    url: UrlOption = None,
+    config: DaemonConfigOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> int:
+    """Take on an alert: it is not reminded of any more."""
+    path = f"/api/v1/alerts/{quote(fingerprint, safe='')}/ack"
+    body = {"author": author, "comment": comment}
+    alert = ask(address_of(url, config, os.environ), lambda client: client.call("POST", path, body=body))
+    if output is OutputFormat.JSON:
+        print_json(alert)
+        return 0
+    what = alert.get("instance_name") or alert.get("instance_id") or alert.get("source")
+    typer.echo(plain_text(f"{author} has taken on: {alert.get('name')} of {what}, since {alert.get('starts_at')}"))
+    return 0

@@ -1,0 +1,158 @@
+"""The API of a running watcher, as the commands use it. What comes back is not trusted: anything may listen there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from watcher.cli.options import read_settings
+from watcher.cli.tables import plain_text
+from watcher.core.errors import ConfigurationError, WatcherError
+from watcher.fields import hide_credentials
+from watcher.settings import Listen
+
+_TIMEOUT_S = 30.0
+_MAX_BYTES = 32 * 1024 * 1024
+_PAGE = 1000
+_MAX_PAGES = 1000
+_TOLD_CHARS = 500
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be reached, not listened on
+_T = TypeVar("_T")
+Item = Mapping[str, Any]
+
+
+class ApiError(WatcherError):
+    """The watcher did not do what it was asked to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a watcher is, and what opens it."""
+
+    url: str
+    token: str | None = None
+
+
+def address_of(url: str | None, config: Path | None, environment: Mapping[str, str]) -> Address:
+    """Where the watcher is that a command is for; raises ConfigurationError."""
+    token = environment.get("WATCHER_TOKEN", "").strip() or None
+    if config is not None:
+        web = read_settings(config)[0].web
+        if web.auth is not None:
+            token = web.auth.required_secret("bearer_token").reveal()
+        if url is None:
+            url = _url_of(web.listen)
+    url = url or environment.get("WATCHER_URL")
+    if not url:
+        raise ConfigurationError("which watcher? say --url http://HOST:9468, or -c FILE, or set WATCHER_URL")
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ConfigurationError(f"not an address of a watcher: {hide_credentials(url)}: write http://HOST:9468")
+    return Address(url=url.rstrip("/"), token=token)
+
+
+def _url_of(listen: Listen) -> str:
+    if listen.port == 0:
+        raise ConfigurationError("web.listen has port 0, which is any free one: say --url with the one it took")
+    return f"http://{Listen(_ANYWHERE.get(listen.host, listen.host), listen.port)}"
+
+
+class Client:
+    """Talks to one watcher. Every method raises ApiError with what to do about it."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: Address) -> None:
+        self._session = session
+        self._address = address
+        self._where = f"the watcher at {hide_credentials(address.url)}"
+
+    async def items(self, path: str, query: Mapping[str, Sequence[str]], *, limit: int | None = None) -> list[Item]:
+        """All items of a list, or the first `limit`."""
+        found: list[Item] = []
+        after: str | None = None
+        for _ in range(_MAX_PAGES):
+            size = min(_PAGE, limit - len(found)) if limit is not None else _PAGE
+            pairs = [(key, value) for key, values in query.items() for value in values]
+            pairs += [("limit", str(size))] + ([("after", after)] if after is not None else [])
+            page = await self.call("GET", path, query=pairs)
+            items, after = page.get("items"), page.get("next")
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise ApiError(f"{self._where} did not answer with a list: is it a watcher, and of this version?")
+            found += items
+            if not isinstance(after, str) or not items or (limit is not None and len(found) >= limit):
+                break
+        return found
+
+    async def call(
+        self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: Item | None = None
+    ) -> Item:
+        """What it answers to one request, as a JSON object; an empty one when it answers nothing."""
+        url = URL(self._address.url + path, encoded=True).update_query(query)
+        headers = {"Authorization": f"Bearer {self._address.token}"} if self._address.token else {}
+        try:
+            async with self._session.request(
+                method, url, json=body, headers=headers, allow_redirects=False
+            ) as response:
+                content = await _read(response)
+                status = response.status
+        except TimeoutError:
+            raise ApiError(f"{self._where} does not answer within {_TIMEOUT_S:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            why = plain_text(_why(error))[:_TOLD_CHARS]
+            raise ApiError(f"{self._where} cannot be reached: {why}: does it run, and is it there?") from error
+        return self._object(status, content)
+
+    def _object(self, status: int, content: bytes | None) -> Item:
+        if content is None:
+            raise ApiError(f"{self._where} answered HTTP {status} with more than {_MAX_BYTES} bytes: is it a watcher?")
+        try:
+            answer = json.loads(content) if content else {}
+        except (ValueError, RecursionError):
+            answer = None
+        is_good = 200 <= status < 300  # noqa: PLR2004 - "success" in HTTP
+        if is_good and isinstance(answer, dict):
+            return answer
+        detail = answer.get("detail") if isinstance(answer, dict) else None
+        if is_good or not isinstance(detail, str):
+            raise ApiError(f"{self._where} answered HTTP {status}, and not as a watcher does: check the address")
+        if status == 401 and not self._address.token:  # noqa: PLR2004 - "unauthorized" in HTTP
+            detail = "it wants a token: set WATCHER_TOKEN, or say -c FILE with its configuration"
+        raise ApiError(f"{self._where} answered HTTP {status}: {plain_text(detail)[:_TOLD_CHARS]}")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body; None when it is too large to be meant."""
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(65536):
+        content += chunk
+        if len(content) > _MAX_BYTES:
+            return None
+    return bytes(content)
+
+
+def _why(error: Exception) -> str:
+    number = getattr(error, "errno", None) or 0
+    told = os.strerror(number) if number > 0 else getattr(error, "strerror", None)  # negative: those of DNS
+    return told or str(error) or type(error).__name__
+
+
+def ask(address: Address, work: Callable[[Client], Awaitable[_T]]) -> _T:
+    """Do some work with a watcher."""
+
+    async def run() -> _T:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
+            return await work(Client(session, address))
+
+    return asyncio.run(run())

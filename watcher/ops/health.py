@@ -1,0 +1,26 @@
+"""Whether the watcher is healthy: it is not while the store cannot be used, because then nobody is told anything."""
+
+from __future__ import annotations
+
+from watcher.core.facts import Fact, StoreFailed, StoreRecovered
+
+
+class StoreHealth:
+    """An observer that remembers for whom the store fails."""
+
+    def __init__(self) -> None:
+        self._failing: dict[str, str] = {}
+
+    def __call__(self, fact: Fact) -> None:
+        """Take up what happened."""
+        match fact:
+            case StoreFailed(who, error):
+                self._failing[who] = str(error)
+            case StoreRecovered(who):
+                self._failing.pop(who, None)
+            case _:
+                pass
+
+    def unhealthy(self) -> str | None:
+        """In words why the watcher is not healthy, None when it is."""
+        return next(iter(self._failing.values()), None)
