@@ -6,29 +6,22 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import TextIO
-from zoneinfo import ZoneInfo
 
 from watcher.cloud.client import CloudClient
-from watcher.core.alerts import AlertRules
-from watcher.core.backoff import Backoff
 from watcher.core.clock import Clock
 from watcher.core.errors import StoreError
 from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
-from watcher.core.maintenance import Window
 from watcher.core.model import InstanceState
-from watcher.core.planner import Mode, PollPolicy
 from watcher.core.ports import Background, CloudApi, Receiver, SourceView, StateStore
-from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
-from watcher.core.watchlist import DiscoverRule
-from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper
+from watcher.delivery import DeliveryWorker, QuietKeeper
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
 from watcher.ops import Api, Heartbeat, OpsServer, Progress, StoreHealth
-from watcher.polling import PollScheduler, SourcePoller, Watched, close_orphans
+from watcher.policies import alert_rules, delivery_policy, routing_table, watched_of, windows
+from watcher.polling import PollScheduler, SourcePoller, close_orphans
 from watcher.receivers.base import ReceiverTools
-from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
+from watcher.settings import Settings, SourceSettings
 from watcher.store import Store, keep_tidy, open_store
 
 _POLLS_DEADLINE_S = 5.0
@@ -200,18 +193,11 @@ class Daemon:
 
     def _worker(self, receiver: Receiver, store: Store, quiet: QuietKeeper, observer: Observer) -> DeliveryWorker:
         section = next(section for section in self._settings.receivers if section.name == receiver.name)
-        rate = section.rate_limit
         return DeliveryWorker(
             receiver=receiver,
             store=store,
             quiet=quiet,
-            policy=DeliveryPolicy(
-                timeout_s=section.timeout.total_seconds(),
-                max_age=section.max_age,
-                digest_over=section.digest_over,
-                send_resolved=section.send_resolved,
-                rate=(rate.requests, rate.per_s) if rate is not None else None,
-            ),
+            policy=delivery_policy(section),
             clock=self._clock,
             rng=self._rng,
             observer=observer,
@@ -274,89 +260,4 @@ def open_source(
         on_request=on_request,
         timeout_s=poll.timeout.total_seconds(),
         concurrency=poll.concurrency,
-    )
-
-
-def watched_of(source: SourceSettings, settings: Settings) -> Watched:
-    """What is watched of one source and how."""
-    poll = settings.poll_for(source)
-    return Watched(
-        source=source.name,
-        instances={instance.id: dict(instance.labels) for instance in source.instances},
-        discover=tuple(
-            DiscoverRule(name=rule.name, enterprise_project_id=rule.enterprise_project_id, labels=dict(rule.labels))
-            for rule in source.discover
-        ),
-        policy=PollPolicy(
-            interval_s=poll.interval.total_seconds(),
-            steady_interval_s=poll.steady_interval.total_seconds(),
-            jitter=poll.jitter,
-            mode=Mode(poll.mode),
-            budget_requests=poll.rate_limit.requests,
-            budget_period_s=poll.rate_limit.per_s,
-            concurrency=poll.concurrency,
-            backoff=Backoff(initial_s=poll.backoff.initial.total_seconds(), max_s=poll.backoff.max.total_seconds()),
-        ),
-        rules=replace(alert_rules(settings), resolution_s=2 * poll.interval.total_seconds()),
-    )
-
-
-def alert_rules(settings: Settings) -> AlertRules:
-    """When something is a problem, and how much it matters."""
-    alerts = settings.alerts
-    return AlertRules(
-        error=alerts.error.severity,
-        build_failed=alerts.build_failed.severity,
-        stuck=alerts.stuck.severity,
-        stuck_after_s={status: after.total_seconds() for status, after in alerts.stuck.after.items()},
-        learned=alerts.stuck.learned,
-        missing=alerts.missing.severity,
-        unreachable=alerts.unreachable.severity,
-        unreachable_after_s=alerts.unreachable.after.total_seconds(),
-        flapping=alerts.flapping.severity,
-        flapping_changes=alerts.flapping.changes,
-        flapping_within_s=alerts.flapping.within.total_seconds(),
-        repeat_interval_s=alerts.repeat_interval.total_seconds(),
-    )
-
-
-def windows(settings: Settings) -> tuple[Window, ...]:
-    """When it is quiet again and again."""
-    return tuple(
-        Window(
-            name=window.name,
-            days=frozenset(DAYS.index(day) for day in window.days),
-            start=window.start,
-            duration=window.duration,
-            timezone=ZoneInfo(window.timezone),
-            match=_matcher(window.match),
-        )
-        for window in settings.maintenance
-    )
-
-
-def routing_table(settings: Settings) -> RoutingTable:
-    """Who is told of what."""
-    return RoutingTable(
-        recipients=tuple(
-            Recipient(name=receiver.name, min_severity=receiver.min_severity, send_resolved=receiver.send_resolved)
-            for receiver in settings.receivers
-        ),
-        routes=tuple(
-            Route(match=_matcher(route.match), receivers=route.receivers, goes_on=route.goes_on)
-            for route in settings.routes
-        ),
-    )
-
-
-def _matcher(match: MatchSettings) -> Matcher:
-    return Matcher(
-        kind=tuple(kind.value for kind in match.kind),
-        from_status=match.from_status,
-        to_status=match.to_status,
-        source=match.source,
-        instance_id=match.instance_id,
-        name=match.name,
-        severity=tuple(severity.value for severity in match.severity),
-        labels=dict(match.labels),
     )

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from watcher.app import open_source, watched_of
+from watcher.app import open_source
 from watcher.core.clock import SystemClock
 from watcher.core.errors import CloudError, WatcherError
 from watcher.core.facts import Fact, InstanceFailed, ItemsUnreadable, SourceFailed
 from watcher.core.model import InstanceKey, InstanceState, Step
 from watcher.core.ports import Change
 from watcher.logging import advice
+from watcher.policies import watched_of
 from watcher.polling import SourcePoller
 from watcher.settings import Settings, SourceSettings
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from watcher.app import alert_rules, routing_table, watched_of
 from watcher.cli.options import (
     ConfigOption,
     OutputFormat,
@@ -26,6 +25,7 @@ from watcher.core.errors import ConfigurationError
 from watcher.core.model import Alert, AlertStatus, Event, EventKind, Severity, Status
 from watcher.core.routing import RoutingTable, matcher_to_json
 from watcher.core.watchlist import Watchlist
+from watcher.policies import alert_rules, routing_table, watched_of
 from watcher.settings import Settings
 
 routes = typer.Typer(no_args_is_help=True, help="See who would be told of what.")

@@ -1,0 +1,114 @@
+"""The settings as the rules and policies that the rooms work by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from watcher.core.alerts import AlertRules
+from watcher.core.backoff import Backoff
+from watcher.core.maintenance import Window
+from watcher.core.planner import Mode, PollPolicy
+from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
+from watcher.core.watchlist import DiscoverRule
+from watcher.delivery import DeliveryPolicy
+from watcher.polling import Watched
+from watcher.receivers import AnyReceiverSettings
+from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
+
+
+def watched_of(source: SourceSettings, settings: Settings) -> Watched:
+    """What is watched of one source and how."""
+    poll = settings.poll_for(source)
+    return Watched(
+        source=source.name,
+        instances={instance.id: dict(instance.labels) for instance in source.instances},
+        discover=tuple(
+            DiscoverRule(name=rule.name, enterprise_project_id=rule.enterprise_project_id, labels=dict(rule.labels))
+            for rule in source.discover
+        ),
+        policy=PollPolicy(
+            interval_s=poll.interval.total_seconds(),
+            steady_interval_s=poll.steady_interval.total_seconds(),
+            jitter=poll.jitter,
+            mode=Mode(poll.mode),
+            budget_requests=poll.rate_limit.requests,
+            budget_period_s=poll.rate_limit.per_s,
+            concurrency=poll.concurrency,
+            backoff=Backoff(initial_s=poll.backoff.initial.total_seconds(), max_s=poll.backoff.max.total_seconds()),
+        ),
+        rules=replace(alert_rules(settings), resolution_s=2 * poll.interval.total_seconds()),
+    )
+
+
+def alert_rules(settings: Settings) -> AlertRules:
+    """When something is a problem, and how much it matters."""
+    alerts = settings.alerts
+    return AlertRules(
+        error=alerts.error.severity,
+        build_failed=alerts.build_failed.severity,
+        stuck=alerts.stuck.severity,
+        stuck_after_s={status: after.total_seconds() for status, after in alerts.stuck.after.items()},
+        learned=alerts.stuck.learned,
+        missing=alerts.missing.severity,
+        unreachable=alerts.unreachable.severity,
+        unreachable_after_s=alerts.unreachable.after.total_seconds(),
+        flapping=alerts.flapping.severity,
+        flapping_changes=alerts.flapping.changes,
+        flapping_within_s=alerts.flapping.within.total_seconds(),
+        repeat_interval_s=alerts.repeat_interval.total_seconds(),
+    )
+
+
+def windows(settings: Settings) -> tuple[Window, ...]:
+    """When it is quiet again and again."""
+    return tuple(
+        Window(
+            name=window.name,
+            days=frozenset(DAYS.index(day) for day in window.days),
+            start=window.start,
+            duration=window.duration,
+            timezone=ZoneInfo(window.timezone),
+            match=_matcher(window.match),
+        )
+        for window in settings.maintenance
+    )
+
+
+def delivery_policy(receiver: AnyReceiverSettings) -> DeliveryPolicy:
+    """How one receiver is served."""
+    rate = receiver.rate_limit
+    return DeliveryPolicy(
+        timeout_s=receiver.timeout.total_seconds(),
+        max_age=receiver.max_age,
+        digest_over=receiver.digest_over,
+        send_resolved=receiver.send_resolved,
+        rate=(rate.requests, rate.per_s) if rate is not None else None,
+    )
+
+
+def routing_table(settings: Settings) -> RoutingTable:
+    """Who is told of what."""
+    return RoutingTable(
+        recipients=tuple(
+            Recipient(name=receiver.name, min_severity=receiver.min_severity, send_resolved=receiver.send_resolved)
+            for receiver in settings.receivers
+        ),
+        routes=tuple(
+            Route(match=_matcher(route.match), receivers=route.receivers, goes_on=route.goes_on)
+            for route in settings.routes
+        ),
+    )
+
+
+def _matcher(match: MatchSettings) -> Matcher:
+    return Matcher(
+        kind=tuple(kind.value for kind in match.kind),
+        from_status=match.from_status,
+        to_status=match.to_status,
+        source=match.source,
+        instance_id=match.instance_id,
+        name=match.name,
+        severity=tuple(severity.value for severity in match.severity),
+        labels=dict(match.labels),
+    )
