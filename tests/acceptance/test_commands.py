@@ -92,12 +92,10 @@ async def test_a_good_configuration(cloud: Simulator, tmp_path: Path) -> None:
 
 
 async def test_what_does_nothing_yet_is_said(cloud: Simulator, tmp_path: Path) -> None:
-    config = configuration(
-        cloud, tmp_path, instances=["1"], receivers=[], heartbeat={"url": "http://127.0.0.1:1", "interval": "1m"}
-    )
+    config = configuration(cloud, tmp_path, instances=["1"], receivers=[], cluster={"lease_ttl": "15s"})
     code, out, _ = await command("check", "-c", str(config), cwd=tmp_path)
     assert code == 0
-    assert "heartbeat: " in out
+    assert "cluster: " in out
     assert "does nothing yet" in out
 
 
