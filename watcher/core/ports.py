@@ -151,11 +151,11 @@ class DeliveryStore(Protocol):
         ...
 
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
-        """These deliveries, oldest first."""
+        """These deliveries, oldest first; their events without what fires and is not for their receiver."""
         ...
 
-    async def digest(self, digest_id: str) -> Sequence[Delivery]:
-        """The pending deliveries that are sent together as this digest, oldest first."""
+    async def digest(self, receiver: str, digest_id: str) -> Sequence[Delivery]:
+        """The receiver's pending deliveries that are sent together as this digest, oldest first."""
         ...
 
     async def form_digest(self, digest_id: str | None, ids: Collection[int]) -> None:
@@ -175,7 +175,7 @@ class DeliveryStore(Protocol):
         ...
 
     async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:
-        """Pending deliveries queued before that, oldest first; digests with all they hold."""
+        """Pending deliveries queued before that, oldest first; a digest when all it holds was."""
         ...
 
     async def held(self, receiver: str) -> Sequence[Delivery]:

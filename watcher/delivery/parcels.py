@@ -36,7 +36,13 @@ def choose(
     """
     loose = [each for each in waiting if each.digest_id is None]
     if digest_over and len(loose) > digest_over:
-        return _formed(waiting, set(busy), room) or (_new_digest(waiting, digest_bytes) if is_idle and room else [])
+        formed = _formed(waiting, set(busy), room)
+        if formed or not is_idle or not room:
+            return formed
+        new = _new_digest(waiting, digest_bytes)
+        if new:
+            return new
+        # All that is loose is of instances that a digest tells of, which waits in turn for what is older and loose.
     return _in_order(waiting, set(busy), room)
 
 

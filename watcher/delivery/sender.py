@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +11,7 @@ from datetime import timedelta
 from watcher.core.clock import Clock
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.facts import Delivered, DeliveryFailed, Observer, ReceiverFailed, ReceiverRecovered
-from watcher.core.model import Delivery, Notification
+from watcher.core.model import Delivery, InstanceKey, Notification
 from watcher.core.ports import Attempt, Receiver
 from watcher.delivery.health import ReceiverHealth
 from watcher.delivery.parcels import digest_id_of
@@ -80,16 +81,16 @@ class Sender:
         if self._health.down:
             self._observer(ReceiverFailed(self._receiver.name, error, retry_in_s=wait_s, first=first))
         again_at = now + timedelta(seconds=wait_s)
-        if again_at - min(delivery.queued_at for delivery in parcel) > self._max_age:
+        if again_at - max(delivery.queued_at for delivery in parcel) > self._max_age:
             return self._dead(parcel, notification, error)
         self._tell_failed(notification, error, attempts=attempts, retry_in_s=wait_s)
         return [Attempt(delivery=each, finished_at=now, error=error, next_attempt_at=again_at) for each in parcel]
 
     def _in_halves(self, parcel: Sequence[Delivery], error: DeliveryError) -> list[Attempt]:
-        now, middle = self._clock.now(), len(parcel) // 2
+        now = self._clock.now()
         halves = [
             replace(delivery, digest_id=digest_id_of(each.event.id for each in half) if len(half) > 1 else None)
-            for half in (parcel[:middle], parcel[middle:])
+            for half in _halves(parcel)
             for delivery in half
         ]
         return [Attempt(delivery=each, finished_at=now, error=error, next_attempt_at=now) for each in halves]
@@ -118,6 +119,22 @@ def notification_of(parcel: Sequence[Delivery]) -> Notification:
         is_digest=digest_id is not None,
         held_by="; ".join(each for each in held_by if each) if None not in held_by else None,
     )
+
+
+def _halves(parcel: Sequence[Delivery]) -> list[Sequence[Delivery]]:
+    """About half each, none of an instance in both; of one instance alone, half of it and then each by itself.
+
+    Digests do not wait for one another, so that the second half may arrive before the first.
+    """
+    middle, counts = len(parcel) // 2, Counter(delivery.event.key for delivery in parcel)
+    if len(counts) == 1:
+        return [parcel[:middle], *([delivery] for delivery in parcel[middle:])]
+    first, size = set[InstanceKey](), 0
+    for key in list(counts)[:-1]:
+        if size < middle:
+            first.add(key)
+            size += counts[key]
+    return [[delivery for delivery in parcel if (delivery.event.key in first) is wanted] for wanted in (True, False)]
 
 
 def _attempts(parcel: Sequence[Delivery]) -> int:

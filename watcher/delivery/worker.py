@@ -183,7 +183,7 @@ class DeliveryWorker:
         singles = [parcel.ids[0] for parcel in parcels if parcel.digest_id is None and len(parcel.ids) == 1]
         for parcel in parcels:
             if parcel.digest_id is not None:
-                deliveries = await self._store.digest(parcel.digest_id)
+                deliveries = await self._store.digest(self._receiver.name, parcel.digest_id)
                 self._start(as_judged(deliveries, send_resolved=self._policy.send_resolved))
             elif len(parcel.ids) > 1:
                 await self._start_digest(parcel)

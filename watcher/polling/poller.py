@@ -28,6 +28,7 @@ _TOGETHER_S = 1.0  # instances due within this time of each other are asked in o
 _CREDENTIAL_LOOK_S = 10.0  # how often, while the credential is refused, to look whether there is a new one
 _CYCLE_AT_LEAST_S = 0.5
 _IDLE_S = 3600.0
+_SEEN_OF_LATE = 3  # steady intervals
 _CLEARLY = 1.1  # a demand that hovers about the budget, or grows a little, is told once
 
 
@@ -155,8 +156,16 @@ class SourcePoller:
         for instance_id in self._timers.due(self._clock.now()):
             state = self._ledger.states.get(instance_id)
             if state is not None and instance_id in self._watchlist.ids:
-                is_tried = instance_id not in self._intake.untried and not self._trouble.is_failing(instance_id)
-                self._intake.ring(state, is_fresh=self._health.well and is_tried)
+                self._intake.ring(state, is_fresh=self._is_fresh(state))
+
+    def _is_fresh(self, state: InstanceState) -> bool:
+        """Whether the instance was seen of late as it is remembered: after an outage, not everybody is at once."""
+        instance_id = state.key.id
+        seen_at = self._ledger.last_seen(instance_id)
+        if not self._health.well or seen_at is None or state.absences or self._trouble.is_failing(instance_id):
+            return False
+        seen_s = (self._clock.now() - seen_at).total_seconds()
+        return seen_s <= _SEEN_OF_LATE * self._policy.steady_interval_s * self._schedule.stretch
 
     async def _ask_all(self, began_s: float) -> None:
         self._factor = self._rng.uniform(1 - self._policy.jitter, 1 + self._policy.jitter)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, exists, func, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from watcher.core.model import AlertStatus, Delivery, DeliveryState, EventKind, InstanceKey, Suppression
 from watcher.core.ports import Attempt, DeliveryReport, Waiting
@@ -94,22 +106,30 @@ class Queue(Database):
             ]
 
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
-        """These deliveries, oldest first."""
+        """These deliveries, oldest first; their events without what fires and is not for their receiver."""
         wanted, found = sorted(ids), list[Delivery]()
         for start in range(0, len(wanted), _IN_ONE_QUERY):
             found += await self._deliveries(deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY]))
         return found
 
-    async def digest(self, digest_id: str) -> Sequence[Delivery]:
-        """The pending deliveries that are sent together as this digest, oldest first."""
-        return await self._deliveries(and_(deliveries.c.digest_id == digest_id, _PENDING))
+    async def digest(self, receiver: str, digest_id: str) -> Sequence[Delivery]:
+        """The receiver's pending deliveries that are sent together as this digest, oldest first."""
+        return await self._deliveries(
+            and_(deliveries.c.digest_id == digest_id, deliveries.c.receiver == receiver, _PENDING)
+        )
 
     async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:
-        """Pending deliveries queued before that, oldest first; digests with all they hold."""
-        old = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.queued_at_ms < to_ms(before))
-        digests = select(deliveries.c.digest_id).where(old, deliveries.c.digest_id.is_not(None))
-        whole = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.digest_id.in_(digests))
-        return await self._deliveries(or_(old, whole), limit=limit)
+        """Pending deliveries queued before that, oldest first; a digest when all it holds was."""
+        waits = and_(deliveries.c.receiver == receiver, _PENDING)
+        old = deliveries.c.queued_at_ms < to_ms(before)
+        digests = (
+            select(deliveries.c.digest_id)
+            .where(waits, deliveries.c.digest_id.is_not(None))
+            .group_by(deliveries.c.digest_id)
+            .having(func.max(deliveries.c.queued_at_ms) < to_ms(before))
+        )
+        is_aged = or_(and_(old, deliveries.c.digest_id.is_(None)), deliveries.c.digest_id.in_(digests))
+        return await self._deliveries(and_(waits, is_aged), limit=limit)
 
     async def held(self, receiver: str) -> Sequence[Delivery]:
         """Deliveries suppressed by a silence or a maintenance window whose alerts fire still and were not told."""
@@ -129,21 +149,23 @@ class Queue(Database):
         )
 
     async def _deliveries(self, condition: ColumnElement[bool], *, limit: int | None = None) -> list[Delivery]:
-        """The deliveries that meet it, each with what it owes and what is acknowledged."""
+        """The deliveries that meet it, each as its receiver is to be told, with what it owes and is acknowledged."""
         query = _WITH_EVENT.where(condition).order_by(deliveries.c.id).limit(limit)
         async with self.read() as connection:
             found = [delivery_of(row) for row in (await connection.execute(query)).mappings()]
             ended = _fingerprints(found, AlertStatus.RESOLVED)
-            told = set[tuple[str, int, str]]()
-            for start in range(0, len(ended), _IN_ONE_QUERY):
-                chosen = ended[start : start + _IN_ONE_QUERY]
-                told |= {(first, began, name) for first, began, name in await connection.execute(_told(chosen))}
+            repeated = _fingerprints([each for each in found if _may_repeat(each)], AlertStatus.FIRING)
+            asked = sorted({*ended, *repeated})
+            bound: dict[tuple[str, int, str], bool] = {}
+            for start in range(0, len(asked), _IN_ONE_QUERY):
+                rows = await connection.execute(_bound(asked[start : start + _IN_ONE_QUERY]))
+                bound |= {(first, began, name): told_at is not None for first, began, name, told_at in rows}
             reminded = _fingerprints([each for each in found if _reminds(each)], AlertStatus.FIRING)
             taken = set[tuple[str, int]]()
             for start in range(0, len(reminded), _IN_ONE_QUERY):
                 chosen = reminded[start : start + _IN_ONE_QUERY]
                 taken |= {(first, began) for first, began in await connection.execute(_acknowledged(chosen))}
-        return [_with_debts(delivery, told, taken) for delivery in found]
+        return [_with_debts(_as_meant(delivery, bound), bound, taken) for delivery in found]
 
     async def form_digest(self, digest_id: str | None, ids: Collection[int]) -> None:
         """From now on these are sent together, or (None) each by itself."""
@@ -282,10 +304,15 @@ def _reminds(delivery: Delivery) -> bool:
     return delivery.event.kind is EventKind.REMINDER
 
 
-def _told(fingerprints: Sequence[str]) -> Select[str, int, str]:
+def _may_repeat(delivery: Delivery) -> bool:
+    """Whether the event may also tell that alerts fire of which this receiver is not to be told."""
+    return not delivery.is_routed or delivery.event.kind in (EventKind.REMINDER, EventKind.FLAPPING)
+
+
+def _bound(fingerprints: Sequence[str]) -> Select[str, int, str, int | None]:
     table = alert_receivers.c
-    return select(table.fingerprint, table.starts_at_ms, table.receiver).where(
-        table.fingerprint.in_(fingerprints), table.told_at_ms.is_not(None)
+    return select(table.fingerprint, table.starts_at_ms, table.receiver, table.told_at_ms).where(
+        table.fingerprint.in_(fingerprints)
     )
 
 
@@ -294,10 +321,22 @@ def _acknowledged(fingerprints: Sequence[str]) -> Select[str, int]:
     return select(table.fingerprint, table.starts_at_ms).where(table.fingerprint.in_(fingerprints))
 
 
+def _as_meant(delivery: Delivery, bound: Mapping[tuple[str, int, str], bool]) -> Delivery:
+    event = delivery.event
+    if not _may_repeat(delivery):
+        return delivery
+    meant = tuple(
+        alert
+        for alert in event.alerts
+        if alert.status is AlertStatus.RESOLVED or (*alert_key(alert), delivery.receiver) in bound
+    )
+    return delivery if meant == event.alerts else replace(delivery, event=replace(event, alerts=meant))
+
+
 def _with_debts(
-    delivery: Delivery, told: Collection[tuple[str, int, str]], acknowledged: Collection[tuple[str, int]]
+    delivery: Delivery, bound: Mapping[tuple[str, int, str], bool], acknowledged: Collection[tuple[str, int]]
 ) -> Delivery:
     keys = {alert_key(alert) for alert in delivery.event.alerts}
-    owed = frozenset(key[0] for key in keys if (*key, delivery.receiver) in told)
+    owed = frozenset(key[0] for key in keys if bound.get((*key, delivery.receiver), False))
     taken = frozenset(key[0] for key in keys & set(acknowledged)) if _reminds(delivery) else frozenset[str]()
     return replace(delivery, owed=owed, acknowledged=taken) if owed or taken else delivery

@@ -20,6 +20,7 @@ from watcher.store.rows import delivery_row, event_row, state_of, state_row, to_
 from watcher.store.tables import alert_receivers, deliveries, events, instances, steps
 
 _IN_ONE_QUERY = 5000
+_REPEATS = (EventKind.REMINDER, EventKind.FLAPPING)  # kinds that also tell that what fired before fires still
 
 _NEW_STATE = insert(instances)
 _UPSERT_STATE = _NEW_STATE.on_conflict_do_update(
@@ -31,6 +32,14 @@ _INSERT_DELIVERY = insert(deliveries).on_conflict_do_nothing(index_elements=["ev
 _NEW_TO_TELL = insert(alert_receivers)
 _UPSERT_TO_TELL = _NEW_TO_TELL.on_conflict_do_update(
     index_elements=["fingerprint", "starts_at_ms", "receiver"], set_={"event_id": _NEW_TO_TELL.excluded["event_id"]}
+)
+_REPEAT_ALERT = (
+    update(alert_receivers)
+    .where(
+        alert_receivers.c.fingerprint == bindparam("repeated_fingerprint"),
+        alert_receivers.c.starts_at_ms == bindparam("repeated_starts_at_ms"),
+    )
+    .values(event_id=bindparam("repeated_by"))
 )
 _END_ALERT = (
     update(alert_receivers)
@@ -90,6 +99,14 @@ class States(Database):
         ]
         if to_tell:
             await connection.execute(_UPSERT_TO_TELL, to_tell)
+        repeated = [
+            {"repeated_fingerprint": key[0], "repeated_starts_at_ms": key[1], "repeated_by": event.id}
+            for event, _ in told
+            if event.kind in _REPEATS
+            for key in map(alert_key, _of_status(event, AlertStatus.FIRING))
+        ]
+        if repeated:
+            await connection.execute(_REPEAT_ALERT, repeated)
         bound = await _bound_to_be_told(connection, [event for event, _ in told])
         delivery_rows = [
             delivery_row(event, receiver, size=len(row["body"]), now=now, is_routed=is_routed)
@@ -144,19 +161,17 @@ async def _bound_to_be_told(connection: AsyncConnection, told: Sequence[Event]) 
 
 def _continued(event: Event) -> list[Alert]:
     """The alerts of an event that did not begin with it."""
-    return [
-        alert
-        for alert in event.alerts
-        if alert.status is AlertStatus.RESOLVED or event.kind in (EventKind.REMINDER, EventKind.FLAPPING)
-    ]
+    return [alert for alert in event.alerts if alert.status is AlertStatus.RESOLVED or event.kind in _REPEATS]
 
 
 def _recipients(event: Event, routed: Sequence[str], bound: dict[_AlertKey, list[str]]) -> list[tuple[str, bool]]:
-    """Who is told of an event, and whether for its own sake: a reminder is one to whoever was told of the alert."""
-    also = dict.fromkeys(receiver for alert in _continued(event) for receiver in bound.get(alert_key(alert), ()))
-    reminds = event.kind is EventKind.REMINDER
+    """Who is told of an event, and whether for its own sake: to whoever is to be told of an alert, its repeat is."""
+    reminded: dict[str, bool] = {}
+    for alert in _continued(event):
+        for receiver in bound.get(alert_key(alert), ()):
+            reminded[receiver] = reminded.get(receiver, False) or alert.status is AlertStatus.FIRING
     return [(receiver, True) for receiver in routed] + [
-        (receiver, reminds) for receiver in also if receiver not in routed
+        (receiver, is_reminded) for receiver, is_reminded in reminded.items() if receiver not in routed
     ]
 
 

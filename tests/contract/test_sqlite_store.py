@@ -1,0 +1,214 @@
+"""What is SQLite's own: files, claims, migrations, forgetting."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+
+import watcher.store
+from tests.contract.stores import KEYS, Course, course, deliver, heads, sqlite_url, suppressed
+from tests.contract.test_store_alerts import FIRING, OF_ERROR, taken, told
+from tests.contract.test_store_digests import silence
+from tests.fakes.values import at
+from watcher.core.alerts import ERROR
+from watcher.core.errors import ConfigurationError, StoreError
+from watcher.core.lessons import SAMPLES_KEPT
+from watcher.core.model import DeliveryState, Step, Suppression
+from watcher.core.ports import Change
+from watcher.store import Store, open_store
+from watcher.store.rows import event_row, state_row, to_ms
+
+_MIGRATIONS = Path(watcher.store.__file__).parent / "migrations"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "watcher.db"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(sqlite_url(tmp_path))
+    yield store
+    await store.close()
+
+
+class TestFiles:
+    """One file, one watcher."""
+
+    async def test_all_is_there_when_it_is_opened_again(self, store: Store, tmp_path: Path) -> None:
+        changes = [course(KEYS[0], "BUILDING", "ERROR"), course(KEYS[1], *["ERROR", "BUILT"] * 4)]
+        await store.commit(changes, now=at(60))
+        before = await heads(store)
+        await store.close()
+        again = await open_store(sqlite_url(tmp_path))
+        try:
+            assert await again.load("prod") == {change.state.key: change.state for change in changes}
+            assert await heads(again) == before
+        finally:
+            await again.close()
+
+    async def test_a_second_watcher_is_refused(self, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="another watcher is using"):
+            await open_store(sqlite_url(tmp_path))
+
+    @pytest.mark.parametrize("url", ["postgresql://u:secret@h/db", "mysql://h/db", "sqlite://", "nonsense"])
+    async def test_what_is_no_store(self, url: str) -> None:
+        with pytest.raises(ConfigurationError) as failure:
+            await open_store(url)
+        assert "secret" not in str(failure.value)
+
+    async def test_commits_are_durable(self, store: Store) -> None:
+        async with store.engine.connect() as connection:
+            mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
+            synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar()
+        assert (mode, synchronous) == ("wal", 2)  # 2 is FULL
+
+    async def test_a_file_that_is_no_database(self, path: Path) -> None:
+        path.write_bytes(b"this is not a database, it is a text of some length" * 100)
+        with pytest.raises(StoreError, match="not a database"):
+            await open_store(f"sqlite:///{path}")
+
+    async def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match="cannot open the store"):
+            await open_store(f"sqlite:///{tmp_path / 'file' / 'watcher.db'}")
+
+    async def test_a_write_that_fails_writes_nothing_and_says_so(self, store: Store) -> None:
+        async with store.engine.connect() as connection:
+            await connection.exec_driver_sql("DROP TABLE deliveries")
+            await connection.commit()
+        with pytest.raises(StoreError, match="cannot write the store"):
+            await store.commit([course(KEYS[0], "BUILT")], now=at(0))
+        assert await store.load("prod") == {}
+        assert await store.history() == []
+
+
+class TestForgetting:
+    """What is old goes, and what is still needed stays."""
+
+    async def test_events_go_with_what_was_delivered_of_them(self, store: Store) -> None:
+        await store.commit([course(KEYS[0], "BUILDING", "BUILT", "BUILDING")], now=at(30))
+        await deliver(store, 60)
+        assert await store.prune(before=at(20), limit=1) == 1
+        assert await store.prune(before=at(20), limit=10) == 1
+        assert [event.sequence for _, event in await store.history()] == [3]
+        assert len(await store.reports()) == 1
+
+    async def test_what_is_pending_stays(self, store: Store) -> None:
+        await store.commit([course(KEYS[0], "BUILDING", "BUILT")], now=at(30))
+        assert await store.prune(before=at(1000), limit=10) == 0
+        assert len(await heads(store)) == 2
+
+    async def test_what_an_open_alert_was_told_by_stays(self, store: Store) -> None:
+        going = Course()
+        await store.commit([going.sees("BUILDING", 0, "hooks"), going.sees("ERROR", 15, "hooks")], now=at(15))
+        [_, fired] = await heads(store)
+        await store.record([suppressed(each, 60, Suppression.SILENCE) for each in await heads(store)])
+        await store.acknowledge(taken(15))
+        assert await store.prune(before=at(1000), limit=10) == 1
+        assert [each.id for each in await store.held("hooks")] == [fired.id]
+        assert len(await store.acknowledgements()) == 1
+        await store.commit([going.sees("BUILT", 75)], now=at(75))
+        await deliver(store, 80)
+        assert await store.prune(before=at(1000), limit=10) == 2
+        assert await store.prune(before=at(1000), limit=10) == 0
+        assert await store.acknowledgements() == []
+
+    async def test_silences_that_ended_go(self, store: Store) -> None:
+        await store.add_silence(silence("a"))
+        await store.add_silence(replace(silence("b"), ends_at=at(200)))
+        await store.prune(before=at(150), limit=10)
+        assert [each.id for each in await store.silences()] == ["b"]
+
+    async def test_steps_that_are_learned_from_no_more_go(self, store: Store) -> None:
+        steps = tuple(
+            Step(source="prod", image_source="gold", status="BUILDING", duration_s=float(seconds))
+            for seconds in range(SAMPLES_KEPT + 5)
+        )
+        await store.commit([Change(state=course(KEYS[0], "BUILT").state, steps=steps)], now=at(0))
+        before = await store.steps("prod")
+        await store.prune(before=at(0), limit=10)
+        assert await store.steps("prod") == before == list(steps[5:])
+        async with store.engine.connect() as connection:
+            assert (await connection.exec_driver_sql("SELECT count(*) FROM steps")).scalar() == SAMPLES_KEPT
+
+
+class TestVersions:
+    """Stores of other versions of watcher."""
+
+    async def test_a_file_of_a_newer_version(self, path: Path) -> None:
+        await (await open_store(f"sqlite:///{path}")).close()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(StoreError, match="another version of watcher"):
+            await open_store(f"sqlite:///{path}")
+
+    async def test_who_was_told_by_the_first_version_is_told_of_the_end(self, path: Path) -> None:
+        going = Course()
+        fired = [going.sees("BUILDING", 0), going.sees("ERROR", 15, "hooks", "chat")]
+        await asyncio.to_thread(_write_first_version, path, fired, {"hooks": DeliveryState.DELIVERED})
+        store = await open_store(f"sqlite:///{path}")
+        try:
+            [state] = (await store.load("prod")).values()
+            assert [alert.name for alert in state.alerts] == [ERROR]
+            assert (state.told_at, state.changed_at, state.flaps, state.image_source) == (None, (), 0, "")
+            [waiting] = await heads(store, receiver="chat")
+            assert (told(waiting), waiting.queued_at, waiting.owed) == ([(ERROR, FIRING)], at(15), frozenset())
+            await store.commit([going.sees("BUILT", 90)], now=at(90))
+            [ended] = await heads(store, 90)
+            assert (ended.is_routed, ended.owed) == (False, frozenset({OF_ERROR}))
+            assert len(await heads(store, 90, receiver="chat")) == 2
+        finally:
+            await store.close()
+
+
+def _write_first_version(path: Path, changes: list[Change], states: dict[str, DeliveryState]) -> None:
+    """A store as the first version left it: its schema, and rows with the columns that it had."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as rows, rows:
+        for change in changes:
+            row = state_row(change.state)
+            known = ("image_source", "told_at_ms", "changed_at_ms", "flaps")
+            _insert(rows, "instances", {name: row[name] for name in row if name not in known})
+            for event, receivers in change.events:
+                body = json.loads(event_row(event)["body"])
+                body = {name: body[name] for name in body if name not in ("expected", "flapping", "changes")}
+                _insert(rows, "events", event_row(event) | {"body": json.dumps(body)})
+                for receiver in receivers:
+                    state = states.get(receiver, DeliveryState.PENDING)
+                    is_done = state is not DeliveryState.PENDING
+                    delivery = {
+                        "event_id": event.id,
+                        "receiver": receiver,
+                        "source": event.source,
+                        "instance_id": event.instance_id,
+                        "state": state.value,
+                        "attempts": int(is_done),
+                        "created_at_ms": to_ms(event.observed_at),
+                        "next_attempt_at_ms": to_ms(event.observed_at),
+                        "finished_at_ms": to_ms(event.observed_at) if is_done else None,
+                    }
+                    _insert(rows, "deliveries", delivery)
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
+    marks = ", ".join("?" * len(row))
+    statement = f"INSERT OR REPLACE INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608 - of this file's words
+    connection.execute(statement, list(row.values()))

@@ -1,0 +1,108 @@
+"""The store as dicts and lists: what `watcher.store.Store` does, said as simply as it can be, without I/O."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from tests.fakes.model_queue import REPEATS, Bound, ModelQueue, alert_key, of_status, whole_ms
+from watcher.core.event_json import from_json, to_json
+from watcher.core.lessons import SAMPLES_KEPT
+from watcher.core.model import AlertStatus, Event, InstanceKey, InstanceState, Step
+from watcher.core.ports import Change
+
+_Told = Sequence[tuple[Event, tuple[str, ...]]]
+
+
+class ModelStore(ModelQueue):
+    """All that is remembered, in memory; every method is one step that nobody interrupts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: dict[InstanceKey, InstanceState] = {}
+        self.events: dict[str, Event] = {}
+        self._sizes: dict[str, int] = {}
+        self._steps: list[Step] = []
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def load(self, source: str) -> dict[InstanceKey, InstanceState]:
+        return {key: state for key, state in self.states.items() if key.source == source}
+
+    async def alerting_beyond(self, sources: Collection[str]) -> list[InstanceState]:
+        return [state for key, state in self.states.items() if state.alerts and key.source not in sources]
+
+    async def steps(self, source: str) -> list[Step]:
+        kept: dict[tuple[str, str], int] = defaultdict(int)
+        latest = []
+        for step in reversed(self._steps):
+            kept[step.image_source, step.status] += step.source == source
+            if step.source == source and kept[step.image_source, step.status] <= SAMPLES_KEPT:
+                latest.append(step)
+        return latest[::-1]
+
+    async def history(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
+        return list(enumerate(self.events.values(), start=1))[after : after + limit]
+
+    async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
+        for change in changes:
+            self.states[change.state.key] = _kept_state(change.state)
+            self._steps += [replace(step, duration_s=round(step.duration_s * 1000) / 1000) for step in change.steps]
+        told = [pair for change in changes for pair in change.events]
+        for event, _ in told:
+            self._write_event(event)
+        self._bind(told)
+        for event, receivers in told:
+            for receiver, is_routed in self._recipients(event, receivers):
+                size = self._sizes[event.id]
+                self.deliver(self.events[event.id], receiver, size=size, is_routed=is_routed, now=whole_ms(now))
+        for event, _ in told:
+            for alert in of_status(event, AlertStatus.RESOLVED):
+                for bound in self.bound[alert_key(alert)].values():
+                    bound.ended_at = whole_ms(now)
+
+    def _write_event(self, event: Event) -> None:
+        if event.id not in self.events:
+            body = json.dumps(to_json(event), separators=(",", ":"), ensure_ascii=False)
+            self.events[event.id] = from_json(json.loads(body))
+            self._sizes[event.id] = len(body)
+
+    def _bind(self, told: _Told) -> None:
+        """Whoever is told that an alert fires is to be told of it, by the latest event that says so."""
+        for event, receivers in told:
+            for key in map(alert_key, of_status(event, AlertStatus.FIRING)):
+                for receiver in (*receivers, *(self.bound[key] if event.kind in REPEATS else ())):
+                    self.bound[key].setdefault(receiver, Bound(event.id)).event_id = event.id
+
+    def _recipients(self, event: Event, routed: Sequence[str]) -> list[tuple[str, bool]]:
+        reminded: dict[str, bool] = {}
+        for alert in event.alerts:
+            is_firing = alert.status is AlertStatus.FIRING
+            if event.kind in REPEATS or not is_firing:
+                for receiver in sorted(self.bound[alert_key(alert)]):
+                    reminded[receiver] = reminded.get(receiver, False) or is_firing
+        return [(name, True) for name in routed] + [each for each in reminded.items() if each[0] not in routed]
+
+
+def _kept_state(state: InstanceState) -> InstanceState:
+    """The state as a store keeps it: absences are not, and times are in whole milliseconds."""
+    return replace(
+        state,
+        absences=0,
+        since=whole_ms(state.since),
+        observed_at=whole_ms(state.observed_at),
+        told_at=whole_ms(state.told_at) if state.told_at is not None else None,
+        changed_at=tuple(map(whole_ms, state.changed_at)),
+        alerts=tuple(
+            replace(
+                alert,
+                starts_at=whole_ms(alert.starts_at),
+                ends_at=whole_ms(alert.ends_at) if alert.ends_at is not None else None,
+            )
+            for alert in state.alerts
+        ),
+    )

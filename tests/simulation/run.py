@@ -1,0 +1,223 @@
+"""One run: a world in which things go wrong for an hour, then stand still and are well until nothing is to be done."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tests.fakes.model_store import ModelStore
+from tests.fakes.values import START
+from tests.simulation.daemon import Daemon, Setup
+from tests.simulation.disk import UnreliableStore
+from tests.simulation.faults import Faults, draw_faults
+from tests.simulation.inbox import Inbox
+from tests.simulation.loop import VirtualClock, VirtualLoop
+from tests.simulation.operators import Operators
+from tests.simulation.setup import RECEIVERS, draw_setup
+from tests.simulation.world import Biography, SimulatedCloud, live
+from watcher.core.errors import StoreError
+from watcher.core.model import DeliveryState, Event
+from watcher.core.planner import Mode
+
+SETTLES_S = 1200.0  # all pauses are over by then, and whoever flapped is calm
+_ENDS_S = 4 * 3600.0
+
+
+@dataclass(slots=True)
+class Story:
+    """All that is known of a run when it is over."""
+
+    seed: int
+    setup: Setup
+    world: dict[str, Biography]
+    faults: Faults
+    store: ModelStore
+    cloud: SimulatedCloud
+    inboxes: list[Inbox]
+    operators: Operators
+    busy_s: float
+    lives: list[tuple[float, float]] = field(default_factory=list)
+    in_flight: set[tuple[str, str]] = field(default_factory=set)
+    requeued: set[int] = field(default_factory=set)
+    found: list[tuple[float, Event]] = field(default_factory=list)
+    trace: list[tuple[object, ...]] = field(default_factory=list)
+    ended_s: float = 0.0
+    settled: bool = False
+    failure: Exception | None = None
+
+    def digest(self) -> str:
+        """The same for the same course of events."""
+        return hashlib.sha256("\n".join(self.lines()).encode()).hexdigest()
+
+    def lines(self) -> Iterator[str]:
+        """The course of events, for people."""
+        for at_s, *what in self.trace:
+            yield f"{at_s:10.3f}  {' '.join(map(str, what))}"
+
+
+def simulate(seed: int) -> Story:
+    """Run the world of this seed from its beginning to its end."""
+    with _virtual_loop() as loop:
+        run = _Run(seed, loop)
+        try:
+            loop.run_until_complete(run.play())
+        except Exception as error:  # noqa: BLE001 - it is what the run came to, and is told with its trace
+            run.story.failure = error
+        return run.story
+
+
+@contextmanager
+def _virtual_loop() -> Iterator[VirtualLoop]:
+    loop = VirtualLoop()
+    try:
+        yield loop
+    finally:
+        loop.run_until_complete(_end_all())
+        loop.close()
+
+
+async def _end_all() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+class _Run:
+    def __init__(self, seed: int, loop: VirtualLoop) -> None:
+        rng = random.Random(f"{seed} world")
+        busy_s = rng.uniform(1000, 3000)
+        instances = [str(number) for number in range(rng.randint(2, 5))]
+        self._clock = clock = VirtualClock(loop)
+        self._rng = random.Random(f"{seed} watcher")
+        faults = draw_faults(random.Random(f"{seed} faults"), busy_s=busy_s, receivers=RECEIVERS, instances=instances)
+        setup = draw_setup(random.Random(f"{seed} setup"), instances=instances)
+        world = {key: live(rng, key, until_s=busy_s) for key in instances}
+        store = ModelStore()
+        self.story = Story(
+            seed=seed,
+            setup=setup,
+            world=world,
+            faults=faults,
+            store=store,
+            cloud=SimulatedCloud(
+                world,
+                faults,
+                clock,
+                page=rng.choice([1, 2, 100, 100]),
+                is_list_believed=setup.watched.policy.mode is not Mode.GET,
+                tell=self._tell,
+            ),
+            inboxes=[
+                Inbox(
+                    name,
+                    faults,
+                    clock,
+                    self._tell,
+                    digest_bytes=rng.choice([None, 4000]),
+                    most_events=rng.choice([1000, 1000, 3]),
+                )
+                for name in RECEIVERS
+            ],
+            operators=Operators(random.Random(f"{seed} operators"), store, clock, tell=self._tell),
+            busy_s=busy_s,
+        )
+        self._crash = asyncio.Event()
+        faults.crash = self._crash.set
+        self._daemon: Daemon | None = None
+
+    async def play(self) -> None:
+        """From the first start of the daemon to the moment when nothing is left to do."""
+        story = self.story
+        tasks = [asyncio.ensure_future(self._supervise()), asyncio.ensure_future(self._crash_at_times())]
+        tasks.append(asyncio.ensure_future(story.operators.work(lambda: self._daemon, until_s=story.busy_s)))
+        ended = asyncio.ensure_future(asyncio.wait(tasks[:1]))  # the supervisor ends only by an error
+        try:
+            await asyncio.wait([ended], timeout=story.busy_s)
+            story.faults.on = False
+            self._tell("-- from now on all is well")
+            while not ended.done() and not story.settled and self._clock.monotonic() < _ENDS_S:
+                await story.operators.lift_silences(self._daemon)
+                await asyncio.wait([ended], timeout=30.0)
+                is_calm = self._clock.monotonic() >= story.busy_s + SETTLES_S
+                story.settled = is_calm and not any(
+                    state is DeliveryState.PENDING for _, state in await story.store.unfinished()
+                )
+        finally:
+            for task in (*tasks, ended):
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        story.ended_s = self._clock.monotonic()
+
+    async def _crash_at_times(self) -> None:
+        for at_s in self.story.faults.crash_at_s:
+            await self._clock.sleep(at_s - self._clock.monotonic())
+            if self._rng.random() < 0.3 and self._daemon is not None:
+                self._tell("-- stop")
+                self._daemon.stop()
+            else:
+                self._crash.set()
+
+    async def _supervise(self) -> None:
+        """Have the daemon run, and run again when it crashed; raises what it must not."""
+        story, rng = self.story, random.Random(f"{self.story.seed} supervisor")
+        while True:
+            story.cloud.run += 1
+            store = UnreliableStore(story.store, story.faults, self._clock, tell=self._tell)
+            self._crash.clear()
+            self._tell("-- start")
+            began_s = self._clock.monotonic()
+            self._daemon = Daemon(
+                story.setup,
+                store=store,
+                cloud=story.cloud,
+                inboxes=story.inboxes,
+                clock=self._clock,
+                rng=self._rng,
+                on_event=lambda event: story.found.append((self._clock.monotonic(), event)),
+            )
+            task = asyncio.ensure_future(self._daemon.run())
+            task.add_done_callback(lambda _: self._crash.set())
+            try:
+                await self._crash.wait()
+            finally:
+                task.cancel()
+                [ended] = await asyncio.gather(task, return_exceptions=True)
+                store.is_over = True
+                self._daemon = None
+                story.requeued |= store.requeued
+                story.lives.append((began_s, self._clock.monotonic()))
+                self._note_what_was_in_flight()
+                self._tell("-- down", type(ended).__name__)
+            if isinstance(ended, Exception) and not isinstance(ended, StoreError):
+                raise ended
+            down_s = rng.choice([rng.uniform(1, 10), rng.uniform(10, 60), rng.uniform(60, 600)])
+            await self._clock.sleep(down_s if story.faults.on else 5.0)
+
+    def _note_what_was_in_flight(self) -> None:
+        pending = {
+            (row.delivery.receiver, row.delivery.event.id)
+            for row in self.story.store.rows.values()
+            if row.state is DeliveryState.PENDING
+        }
+        for inbox in self.story.inboxes:
+            for accepted in inbox.accepted:
+                for event in accepted.notification.events:
+                    if (inbox.name, event.id) in pending:
+                        self.story.in_flight.add((inbox.name, event.id))
+
+    def _tell(self, *what: object) -> None:
+        self.story.trace.append((self._clock.monotonic(), *what))
+
+
+def seconds_of(event: Event) -> float:
+    """When an event was observed, in seconds since the beginning."""
+    return (event.observed_at - START) / timedelta(seconds=1)

@@ -1,0 +1,222 @@
+"""What holds of detection and of the alerts that time makes, whatever is seen and whenever somebody looks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.values import KEY, START, instance
+from watcher.core.alerts import FLAPPING, AlertRules, fingerprint, is_firing
+from watcher.core.detector import detect
+from watcher.core.lessons import Lessons
+from watcher.core.model import AlertStatus, Event, EventKind, InstanceState, Observation, Presence, Step
+from watcher.core.news import Context
+from watcher.core.timers import close, due_at, ring
+
+RULES = AlertRules(
+    stuck_after_s={"CREATING": 300.0, "BUILDING": 600.0, "DELETING": 300.0},
+    flapping_changes=4,
+    flapping_within_s=400.0,
+    repeat_interval_s=900.0,
+)
+LESSONS = Lessons(Step(source="prod", image_source="", status="BUILDING", duration_s=100.0) for _ in range(9))
+_MS = timedelta(milliseconds=1)
+
+STATUSES = st.sampled_from(
+    ["CREATING", "ACTIVE", "BUILDING", "BUILT", "BUILT", "ERROR", "ERROR", "DELETING", "NULL", "FROZEN", None, None]
+)
+IMAGES = st.sampled_from(["", "img-1", "img-2"])
+
+
+@dataclass(frozen=True)
+class Look:
+    """Some time passes, then the instance is seen in a status with an image (None: it is not there)."""
+
+    after_s: float
+    status: str | None
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Some time passes, and somebody looks whether it makes news: just when it should (`exactly`), or whenever."""
+
+    after_s: float
+    exactly: bool
+
+
+LOOKS = st.builds(Look, st.floats(0.001, 500.0), STATUSES, IMAGES)
+WAITS = st.builds(Wait, st.floats(0.001, 2000.0), st.booleans())
+COURSES = st.lists(LOOKS | LOOKS | WAITS, min_size=1, max_size=40)
+
+
+@dataclass
+class Course:
+    """One instance, its state and all that was told of it, each with the state before and after."""
+
+    context: Context
+    now: datetime = START
+    state: InstanceState | None = None
+    told: list[tuple[InstanceState | None, Event, InstanceState]] = field(default_factory=list)
+
+    def go(self, step: Look | Wait) -> None:
+        before = self.state
+        self.now += timedelta(seconds=step.after_s)
+        if isinstance(step, Look):
+            seen = instance(step.status, id=KEY.id, image_id=step.image_id) if step.status is not None else None
+            observation = Observation(key=KEY, observed_at=self.now, instance=seen)
+            self.state, events = detect(before, observation, self.context)
+        elif before is not None:
+            moment = due_at(before, RULES, self.context.lessons)
+            if step.exactly and moment is not None:
+                self.now = max(self.now, moment)
+            self.state, events = ring(before, now=self.now, context=self.context)
+        else:
+            return
+        self.told += [(before, event, self.state) for event in events]
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for _, event, _ in self.told]
+
+
+def follow(steps: list[Look | Wait], *, is_configured: bool, learns: bool = False, until: int | None = None) -> Course:
+    lessons = LESSONS if learns else Lessons()
+    course = Course(Context(rules=RULES, configured=is_configured, lessons=lessons))
+    for step in steps[:until]:
+        course.go(step)
+    return course
+
+
+@given(COURSES, st.booleans(), st.booleans())
+def test_events_are_numbered_without_gaps_and_are_the_same_when_found_again(
+    steps: list[Look | Wait], is_configured: bool, learns: bool
+) -> None:
+    course = follow(steps, is_configured=is_configured, learns=learns)
+    assert [event.sequence for event in course.events] == list(range(1, len(course.events) + 1))
+    ids = [event.id for event in course.events]
+    assert len(set(ids)) == len(ids)
+    again = follow(steps, is_configured=is_configured, learns=learns)
+    assert (again.events, again.state) == (course.events, course.state)
+
+
+@given(COURSES, st.booleans())
+def test_alerts_begin_and_end_by_turns(steps: list[Look | Wait], is_configured: bool) -> None:
+    course = follow(steps, is_configured=is_configured)
+    firing: dict[str, datetime] = {}
+    begun: dict[str, set[datetime]] = defaultdict(set)
+    for _, event, after in course.told:
+        for alert in event.alerts:
+            assert alert.fingerprint == fingerprint(alert.name, KEY)
+            assert (alert.ends_at is None) == (alert.status is AlertStatus.FIRING)
+            if alert.status is AlertStatus.RESOLVED:
+                assert firing.pop(alert.fingerprint) == alert.starts_at
+                assert alert.ends_at == event.observed_at
+            elif alert.starts_at != firing.get(alert.fingerprint):
+                assert alert.fingerprint not in firing
+                assert alert.starts_at == event.observed_at
+                begun[alert.fingerprint].add(alert.starts_at)
+                firing[alert.fingerprint] = alert.starts_at
+        assert after.presence is not Presence.DELETED or not after.alerts
+    assert course.state is None or firing == {alert.fingerprint: alert.starts_at for alert in course.state.alerts}
+
+
+@given(COURSES, st.booleans())
+def test_an_alert_that_begins_is_said_to_whoever_listens(steps: list[Look | Wait], is_configured: bool) -> None:
+    """What is held back while it flaps is said when that is over, unless it is over, too."""
+    course = follow(steps, is_configured=is_configured)
+    unsaid: dict[str, datetime] = {}
+    for _, event, after in course.told:
+        for alert in event.alerts:
+            if alert.status is AlertStatus.FIRING and event.flapping:
+                unsaid[alert.fingerprint] = alert.starts_at
+            else:
+                unsaid.pop(alert.fingerprint, None)
+        assert not unsaid or is_firing(FLAPPING, after.alerts) or after.presence is Presence.DELETED
+
+
+@given(COURSES, st.booleans())
+def test_changes_are_held_back_only_while_the_instance_flaps(steps: list[Look | Wait], is_configured: bool) -> None:
+    course = follow(steps, is_configured=is_configured)
+    for before, event, after in course.told:
+        if event.flapping:
+            assert before is not None
+            assert is_firing(FLAPPING, before.alerts)
+        if event.kind is EventKind.FLAPPING:
+            assert event.changes
+        if is_firing(FLAPPING, after.alerts):
+            assert after.flaps >= RULES.flapping_changes
+        else:
+            assert after.flaps == 0 or after.presence is Presence.DELETED
+
+
+@given(COURSES, st.booleans(), st.booleans())
+def test_time_makes_news_at_its_moment_and_not_before(
+    steps: list[Look | Wait], is_configured: bool, learns: bool
+) -> None:
+    course = follow(steps, is_configured=is_configured, learns=learns)
+    if course.state is None:
+        return
+    moment = due_at(course.state, RULES, course.context.lessons)
+    if moment is None:
+        later = course.now + timedelta(days=100)
+        assert ring(course.state, now=later, context=course.context) == (course.state, ())
+        return
+    assert ring(course.state, now=moment - _MS, context=course.context) == (course.state, ())
+    after, events = ring(course.state, now=moment, context=course.context)
+    assert events
+    assert after.sequence == course.state.sequence + len(events)
+    again_at = due_at(after, RULES, course.context.lessons)
+    assert again_at is None or again_at > moment
+    assert ring(after, now=moment, context=course.context) == (after, ())
+
+
+@given(COURSES, st.booleans())
+def test_nobody_is_stuck_who_was_not_seen_of_late(steps: list[Look | Wait], is_configured: bool) -> None:
+    course = follow(steps, is_configured=is_configured)
+    if course.state is not None:
+        later = course.now + timedelta(days=1)
+        _, events = ring(course.state, now=later, context=course.context, is_fresh=False)
+        assert EventKind.STUCK not in {event.kind for event in events}
+
+
+@given(COURSES, LOOKS, st.booleans())
+def test_the_same_again_is_no_news(steps: list[Look | Wait], look: Look, is_configured: bool) -> None:
+    course = follow([*steps, look], is_configured=is_configured)
+    if look.status is None:
+        course.go(look)  # one absence is not believed, the second is
+    before, count = course.state, len(course.events)
+    course.go(look)
+    assert len(course.events) == count
+    assert before is not None
+    assert course.state is not None
+    assert (course.state.alerts, course.state.status) == (before.alerts, before.status)
+
+
+@given(COURSES, st.booleans())
+def test_reminders_come_when_nothing_was_said_for_their_interval(steps: list[Look | Wait], is_configured: bool) -> None:
+    told_at: datetime | None = None
+    for _, event, after in follow(steps, is_configured=is_configured).told:
+        is_said = any(alert.status is AlertStatus.FIRING for alert in event.alerts)
+        if event.kind is EventKind.REMINDER:
+            assert told_at is not None
+            assert event.observed_at - told_at >= timedelta(seconds=RULES.repeat_interval_s)
+            assert set(event.alerts) == set(after.alerts)
+        told_at = event.observed_at if is_said else told_at
+
+
+@given(COURSES, st.booleans())
+@settings(max_examples=50)
+def test_who_is_watched_no_more_has_no_alerts(steps: list[Look | Wait], is_configured: bool) -> None:
+    course = follow(steps, is_configured=is_configured)
+    if course.state is None:
+        return
+    after, event = close(course.state, now=course.now, context=course.context)
+    assert not after.alerts
+    assert due_at(after, RULES, course.context.lessons) is None
+    assert {alert.fingerprint for alert in event.alerts} == {alert.fingerprint for alert in course.state.alerts}
+    assert all(alert.status is AlertStatus.RESOLVED for alert in event.alerts)
