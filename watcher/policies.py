@@ -16,6 +16,8 @@ from watcher.polling import Watched
 from watcher.receivers import AnyReceiverSettings
 from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
 
+_RESOLUTION_AT_LEAST_S = 10.0  # a restart must not make an instance seem late, however often it is looked at
+
 
 def watched_of(source: SourceSettings, settings: Settings) -> Watched:
     """What is watched of one source and how."""
@@ -37,7 +39,9 @@ def watched_of(source: SourceSettings, settings: Settings) -> Watched:
             concurrency=poll.concurrency,
             backoff=Backoff(initial_s=poll.backoff.initial.total_seconds(), max_s=poll.backoff.max.total_seconds()),
         ),
-        rules=replace(alert_rules(settings), resolution_s=2 * poll.interval.total_seconds()),
+        rules=replace(
+            alert_rules(settings), resolution_s=max(_RESOLUTION_AT_LEAST_S, 2 * poll.interval.total_seconds())
+        ),
     )
 
 
