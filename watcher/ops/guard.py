@@ -20,8 +20,8 @@ class Guard:
     """Checks each request. With `read_only` nothing can be changed: anybody could who reaches the address.
 
     A page of somebody else in a browser on this machine must not change anything either. It can send a request here
-    without being asked, but not one of type JSON, and not without its own `Origin`; and where a name of its own leads
-    to this machine (DNS rebinding), that name is in `Host`.
+    without being asked, but not without its own `Origin`, nor a body of type JSON; and where a name of its own leads to
+    this machine (DNS rebinding), that name is in `Host`.
     """
 
     def __init__(self, *, bearer_token: Secret | None, read_only: bool, external_url: str | None) -> None:
@@ -41,7 +41,7 @@ class Guard:
                 "set web.auth.bearer_token, or let web.listen be a loopback address such as 127.0.0.1:9468",
             )
         self._check_origin(request)
-        if request.method != "DELETE" and request.content_type != "application/json":
+        if request.can_read_body and request.content_type != "application/json":
             raise Problem(415, "send the header 'Content-Type: application/json'")
 
     def _check_token(self, request: web.Request) -> None:

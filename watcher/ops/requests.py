@@ -131,7 +131,7 @@ class SilenceBody(_Given):
 class AckBody(_Given):
     """Who takes on an alert."""
 
-    author: Person
+    author: Person = "anonymous"
     comment: Comment = ""
 
 
