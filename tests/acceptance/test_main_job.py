@@ -27,7 +27,10 @@ async def chat() -> AsyncIterator[Sink]:
 def receivers(hooks: Sink, chat: Sink | None = None) -> list[dict[str, Any]]:
     both: list[dict[str, Any]] = [{"name": "hooks", "type": "webhook", "url": f"{hooks.url}/hook", "secret": SECRET}]
     if chat is not None:
-        both.append({"name": "chat", "type": "slack", "webhook_url": f"{chat.url}/services/T/B/X"})
+        slack = {"name": "chat", "type": "slack", "webhook_url": f"{chat.url}/services/T/B/X"}
+        both.append(
+            {**slack, "rate_limit": "10000/1s"}
+        )  # every message by itself, and no faster than one a second, takes long
     return both
 
 

@@ -49,6 +49,7 @@ class Bound:
     event_id: str
     told_at: datetime | None = None
     ended_at: datetime | None = None
+    ended_by: str | None = None
 
 
 class ModelQueue:
@@ -175,6 +176,8 @@ class ModelQueue:
         ]
         for row in dead + kept_back:
             self._renew(row, now=whole_ms(now))
+        for row in dead:
+            row.delivery = replace(row.delivery, is_retried=True)
         return len(dead)
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
@@ -237,16 +240,20 @@ class ModelQueue:
         return replace(delivery, owed=frozenset(told), acknowledged=frozenset(taken))
 
     def _as_meant(self, delivery: Delivery) -> Delivery:
-        """The delivery without what fires and is not for its receiver."""
+        """The delivery without what fires and is not for its receiver, or is over and its end not to come."""
         event = delivery.event
-        if delivery.is_routed and event.kind not in REPEATS:
-            return delivery
-        meant = tuple(
-            alert
-            for alert in event.alerts
-            if alert.status is AlertStatus.RESOLVED or delivery.receiver in self.bound[alert_key(alert)]
-        )
+        is_first = delivery.is_routed and event.kind not in REPEATS
+        meant = tuple(alert for alert in event.alerts if self._is_meant(alert, delivery, is_first=is_first))
         return replace(delivery, event=replace(event, alerts=meant)) if meant != event.alerts else delivery
+
+    def _is_meant(self, alert: Alert, delivery: Delivery, *, is_first: bool) -> bool:
+        bound = self.bound[alert_key(alert)].get(delivery.receiver)
+        if alert.status is AlertStatus.RESOLVED or bound is None:
+            return alert.status is AlertStatus.RESOLVED or is_first
+        if bound.ended_at is None or not delivery.is_retried:
+            return True
+        end = self._row_of.get((bound.ended_by or "", delivery.receiver))
+        return end is not None and end.state is _PENDING
 
     # -- what people asked not to be told --------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class ModelStore(ModelQueue):
         for event, _ in told:
             for alert in of_status(event, AlertStatus.RESOLVED):
                 for bound in self.bound[alert_key(alert)].values():
-                    bound.ended_at = whole_ms(now)
+                    bound.ended_at, bound.ended_by = whole_ms(now), event.id
 
     def _write_event(self, event: Event) -> None:
         if event.id not in self.events:

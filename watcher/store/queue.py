@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    false,
     func,
     or_,
     select,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from watcher.core.model import AlertStatus, Delivery, DeliveryState, EventKind, InstanceKey, Suppression
+from watcher.core.model import Alert, AlertStatus, Delivery, DeliveryState, EventKind, InstanceKey, Suppression
 from watcher.core.ports import Attempt, DeliveryReport, Waiting
 from watcher.store.database import Database
 from watcher.store.rows import attempt_row, delivery_of, optional_time, report_of, to_ms
@@ -29,6 +30,8 @@ from watcher.store.states import alert_key
 from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events
 
 _IN_ONE_QUERY = 5000
+_Bound = dict[tuple[str, int, str], tuple[bool, bool]]
+"""For fingerprint, beginning and receiver: whether it was told, and whether it is over and its end is not to come."""
 _PENDING = deliveries.c.state == DeliveryState.PENDING.value
 _OF_RECEIVER = deliveries.c.receiver == bindparam("receiver")
 _QUIET = (Suppression.SILENCE.value, Suppression.MAINTENANCE.value)
@@ -153,13 +156,11 @@ class Queue(Database):
         query = _WITH_EVENT.where(condition).order_by(deliveries.c.id).limit(limit)
         async with self.read() as connection:
             found = [delivery_of(row) for row in (await connection.execute(query)).mappings()]
-            ended = _fingerprints(found, AlertStatus.RESOLVED)
-            repeated = _fingerprints([each for each in found if _may_repeat(each)], AlertStatus.FIRING)
-            asked = sorted({*ended, *repeated})
-            bound: dict[tuple[str, int, str], bool] = {}
+            asked = sorted({alert.fingerprint for each in found for alert in each.event.alerts})
+            bound: _Bound = {}
             for start in range(0, len(asked), _IN_ONE_QUERY):
                 rows = await connection.execute(_bound(asked[start : start + _IN_ONE_QUERY]))
-                bound |= {(first, began, name): told_at is not None for first, began, name, told_at in rows}
+                bound |= {(first, began, name): (is_told, is_over) for first, began, name, is_told, is_over in rows}
             reminded = _fingerprints([each for each in found if _reminds(each)], AlertStatus.FIRING)
             taken = set[tuple[str, int]]()
             for start in range(0, len(reminded), _IN_ONE_QUERY):
@@ -238,7 +239,7 @@ class Queue(Database):
         )
         async with self.write() as connection:
             await connection.execute(_as_new(now).where(kept_back))
-            return (await connection.execute(_as_new(now).where(chosen))).rowcount
+            return (await connection.execute(_as_new(now).values(is_retried=True).where(chosen))).rowcount
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
         """Pending deliveries of receivers other than these are dead: nobody will ever send them. How many."""
@@ -309,10 +310,22 @@ def _may_repeat(delivery: Delivery) -> bool:
     return not delivery.is_routed or delivery.event.kind in (EventKind.REMINDER, EventKind.FLAPPING)
 
 
-def _bound(fingerprints: Sequence[str]) -> Select[str, int, str, int | None]:
-    table = alert_receivers.c
-    return select(table.fingerprint, table.starts_at_ms, table.receiver, table.told_at_ms).where(
-        table.fingerprint.in_(fingerprints)
+def _bound(fingerprints: Sequence[str]) -> Select[str, int, str, bool, bool]:
+    """Who is bound to be told of these alerts, whether they were, and whether it is over and its end not to come."""
+    table, end = alert_receivers.c, deliveries.c
+    is_to_come = func.coalesce(end.state == DeliveryState.PENDING.value, false())
+    return (
+        select(
+            table.fingerprint,
+            table.starts_at_ms,
+            table.receiver,
+            table.told_at_ms.is_not(None),
+            and_(table.ended_at_ms.is_not(None), ~is_to_come),
+        )
+        .select_from(
+            alert_receivers.outerjoin(deliveries, and_(end.event_id == table.ended_by, end.receiver == table.receiver))
+        )
+        .where(table.fingerprint.in_(fingerprints))
     )
 
 
@@ -321,22 +334,26 @@ def _acknowledged(fingerprints: Sequence[str]) -> Select[str, int]:
     return select(table.fingerprint, table.starts_at_ms).where(table.fingerprint.in_(fingerprints))
 
 
-def _as_meant(delivery: Delivery, bound: Mapping[tuple[str, int, str], bool]) -> Delivery:
+def _as_meant(delivery: Delivery, bound: _Bound) -> Delivery:
+    """Without the alerts that are not for this receiver, and those that are over and whose end will not follow.
+
+    The latter are in dead letters that are tried again after the end was told.
+    """
     event = delivery.event
-    if not _may_repeat(delivery):
+
+    def is_meant(alert: Alert) -> bool:
+        entry = bound.get((*alert_key(alert), delivery.receiver))
+        if alert.status is AlertStatus.RESOLVED:
+            return True
+        return not (delivery.is_retried and entry[1]) if entry is not None else not _may_repeat(delivery)
+
+    if all(map(is_meant, event.alerts)):
         return delivery
-    meant = tuple(
-        alert
-        for alert in event.alerts
-        if alert.status is AlertStatus.RESOLVED or (*alert_key(alert), delivery.receiver) in bound
-    )
-    return delivery if meant == event.alerts else replace(delivery, event=replace(event, alerts=meant))
+    return replace(delivery, event=replace(event, alerts=tuple(filter(is_meant, event.alerts))))
 
 
-def _with_debts(
-    delivery: Delivery, bound: Mapping[tuple[str, int, str], bool], acknowledged: Collection[tuple[str, int]]
-) -> Delivery:
+def _with_debts(delivery: Delivery, bound: _Bound, acknowledged: Collection[tuple[str, int]]) -> Delivery:
     keys = {alert_key(alert) for alert in delivery.event.alerts}
-    owed = frozenset(key[0] for key in keys if bound.get((*key, delivery.receiver), False))
+    owed = frozenset(key[0] for key in keys if bound.get((*key, delivery.receiver), (False,))[0])
     taken = frozenset(key[0] for key in keys & set(acknowledged)) if _reminds(delivery) else frozenset[str]()
     return replace(delivery, owed=owed, acknowledged=taken) if owed or taken else delivery

@@ -47,7 +47,7 @@ _END_ALERT = (
         alert_receivers.c.fingerprint == bindparam("ended_fingerprint"),
         alert_receivers.c.starts_at_ms == bindparam("ended_starts_at_ms"),
     )
-    .values(ended_at_ms=bindparam("ended_ms"))
+    .values(ended_at_ms=bindparam("ended_ms"), ended_by=bindparam("ended_by_event"))
 )
 _TO_TELL = select(alert_receivers).where(alert_receivers.c.fingerprint.in_(bindparam("fingerprints", expanding=True)))
 
@@ -116,7 +116,12 @@ class States(Database):
         if delivery_rows:
             await connection.execute(_INSERT_DELIVERY, delivery_rows)
         ended = [
-            {"ended_fingerprint": key[0], "ended_starts_at_ms": key[1], "ended_ms": to_ms(now)}
+            {
+                "ended_fingerprint": key[0],
+                "ended_starts_at_ms": key[1],
+                "ended_ms": to_ms(now),
+                "ended_by_event": event.id,
+            }
             for event, _ in told
             for key in map(alert_key, _of_status(event, AlertStatus.RESOLVED))
         ]

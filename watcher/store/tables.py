@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     true,
 )
 
@@ -79,6 +80,7 @@ deliveries = Table(
     Column("digest_id", String(64)),
     Column("held_by", Text),
     Column("size", Integer, nullable=False, server_default="0"),
+    Column("is_retried", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("event_id", "receiver", name="one_delivery_for_each_event_and_receiver"),
     Index("deliveries_in_order", "receiver", "state", "source", "instance_id", "id"),
     Index("deliveries_by_state", "state", "receiver", "next_attempt_at_ms"),
@@ -87,7 +89,8 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
-# Which receivers are to be told of an alert (one that began at that time), by which event first, and whether they were.
+# Which receivers are to be told of an alert (one that began at that time), which event said so last, and whether they
+# were; and by which event it ended.
 alert_receivers = Table(
     "alert_receivers",
     metadata,
@@ -97,6 +100,7 @@ alert_receivers = Table(
     Column("event_id", String(64), nullable=False),
     Column("told_at_ms", BigInteger),
     Column("ended_at_ms", BigInteger),
+    Column("ended_by", String(64)),
     Index("alert_receivers_by_event", "event_id", "receiver"),
 )
 

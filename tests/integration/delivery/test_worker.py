@@ -411,11 +411,51 @@ async def test_an_end_is_not_told_to_who_does_not_want_it(store: Store) -> None:
 
 async def test_what_is_too_old_is_dead_though_it_was_never_tried(store: Store) -> None:
     bench = Bench(store, ScriptedReceiver(), max_age=timedelta(hours=1))
-    bench.receiver.refusal = refusal(retry_after_s=3000.0)
-    await bench.write(*"ab")
+    bench.receiver.refusal = refusal(retry_after_s=5000.0)
+    [first] = await bench.write("a")
     running = asyncio.create_task(bench.worker.run())
-    await advance_until(bench, lambda: len(kinds(bench, DeliveryFailed)) >= 3, step_s=300.0)
+    await bench.until(DeliveryFailed, 1)
+    await bench.write("b")
+    bench.worker.notify()
+    await advance_until(bench, lambda: len(kinds(bench, DeliveryFailed)) == 2, step_s=300.0)
+    assert bench.receiver.tries == [first.id]
     bench.worker.drain()
-    await bench.clock.advance(4000.0)
     await running
     assert await store.unfinished() == {("hooks", DeliveryState.DEAD): 2}
+
+
+async def test_a_digest_cut_off_by_a_crash_is_the_same_one_afterwards(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver())
+    bench.receiver.gate = asyncio.Event()
+    told = await bench.write(*(f"i{number}" for number in range(12)))
+    running = asyncio.create_task(bench.worker.run())
+    while not bench.receiver.under_way:
+        await store.unfinished()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    more = await bench.write(*(f"j{number}" for number in range(12)))
+    again = Bench(store, ScriptedReceiver())
+    await again.drained()
+    first, second = again.receiver.accepted
+    assert bench.receiver.tries == [first.id]
+    assert (list(first.events), list(second.events)) == (told, more)
+
+
+async def test_when_it_takes_something_again_what_failed_before_is_tried_at_once(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), digest_over=0)
+    bench.receiver.refusal = refusal()
+    [stubborn] = await bench.write("a")
+    running = asyncio.create_task(bench.worker.run())
+    await advance_until(bench, lambda: len(kinds(bench, DeliveryFailed)) == 9)
+    await bench.write(*"bc")
+    bench.worker.notify()
+    await bench.until(ReceiverFailed, 1)
+    bench.receiver.refusal = None
+    await advance_until(bench, lambda: len(bench.receiver.accepted) >= 2, step_s=0.01)
+    recovered_s = bench.clock.monotonic()
+    await advance_until(bench, lambda: len(bench.receiver.accepted) == 3, step_s=0.01)
+    assert stubborn.id in [notification.id for notification in bench.receiver.accepted]
+    assert bench.clock.monotonic() - recovered_s < 10.0
+    bench.worker.drain()
+    await running
