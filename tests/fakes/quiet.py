@@ -17,3 +17,6 @@ class ScriptedQuiet:
     def why_quiet(self, event: Event) -> Held | None:
         by = self.why(event)
         return Held(reason=Suppression.MAINTENANCE, by=by) if by is not None else None
+
+    async def refresh(self) -> None:
+        pass

@@ -74,7 +74,7 @@ def _finished(story: Story, inbox: Inbox, rows: _Rows, row: Row) -> Violations:
         for silence in story.operators.silences.values()
     ):
         yield f"{where} is held back by no silence"
-    if reason is Suppression.NEVER_FIRED and row.delivery.is_routed and _firing(event):
+    if reason is Suppression.NEVER_FIRED and row.delivery.is_routed and _firing(event) and not row.delivery.is_retried:
         yield f"{where} begins an alert, and is held back as if it only ended some"
 
 

@@ -194,6 +194,10 @@ class QuietView(Protocol):
         """What keeps the event back now, None if nothing does."""
         ...
 
+    async def refresh(self) -> None:
+        """Take up what has changed meanwhile; raises StoreError."""
+        ...
+
 
 class Receiver(Protocol):
     """Somewhere notifications go."""

@@ -41,9 +41,11 @@ class QuietKeeper:
         self._quiet = Quiet(windows=windows)
 
     async def refresh(self) -> None:
-        """Take up what is in the store; raises StoreError."""
-        self._quiet = Quiet(silences=await self._store.silences(), windows=self._windows)
-        self._on_change()
+        """Take up what is in the store, whoever wrote it; raises StoreError."""
+        silences = tuple(await self._store.silences())
+        if silences != self._quiet.silences:
+            self._quiet = Quiet(silences=silences, windows=self._windows)
+            self._on_change()
 
     def why_quiet(self, event: Event) -> Held | None:
         """What keeps the event back now, None if nothing does."""

@@ -149,6 +149,7 @@ class DeliveryWorker:
         now_s = self._clock.monotonic()
         if now_s < self._look_s:
             return
+        await self._quiet.refresh()  # a change may be in the store though whoever made it was told that it failed
         now, name = self._clock.now(), self._receiver.name
         aged = await self._store.aged(name, before=now - self._policy.max_age, limit=DIGEST_EVENTS)
         under_way = self._under_way()
