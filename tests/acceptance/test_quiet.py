@@ -152,6 +152,7 @@ async def test_a_dead_letter_arrives_when_it_is_tried_again(
         assert first.json["data"] == second.json["data"]
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit the files of a running process")
 async def test_it_is_unhealthy_while_the_store_cannot_be_written_and_heals(
     cloud: Simulator, hooks: Sink, tmp_path: Path
 ) -> None:
