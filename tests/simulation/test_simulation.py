@@ -18,6 +18,8 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
 
+import pytest
+
 from tests.simulation.check import digest_of, violations_of
 
 _ROOT = Path(__file__).parents[2]
@@ -25,6 +27,13 @@ _ALWAYS = range(100)
 _COUNT = int(os.environ.get("WATCHER_SIMULATION_SEEDS", "2000"))
 _PROCESSES = int(os.environ.get("WATCHER_SIMULATION_PROCESSES", "2"))
 _SHOWN = 5
+
+
+@pytest.fixture(autouse=True)
+def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the children run is measured by other tests; to measure it here too would take three times as long."""
+    for name in [name for name in os.environ if name.startswith("COV")]:
+        monkeypatch.delenv(name)
 
 
 def test_nothing_is_lost_invented_or_told_twice() -> None:
