@@ -166,6 +166,7 @@ class ModelQueue:
     async def requeue(self, ids: Collection[int], *, now: datetime, digest_id: str | None = None) -> None:
         for row in map(self.rows.__getitem__, ids):
             self._renew(row, now=whole_ms(now), digest_id=digest_id)
+            row.delivery = replace(row.delivery, is_late=True)
 
     async def retry(self, ids: Collection[int] | None, *, now: datetime) -> int:
         dead = [row for row in self._all(_DEAD) if ids is None or row.delivery.id in ids]
@@ -177,7 +178,7 @@ class ModelQueue:
         for row in dead + kept_back:
             self._renew(row, now=whole_ms(now))
         for row in dead:
-            row.delivery = replace(row.delivery, is_retried=True)
+            row.delivery = replace(row.delivery, is_late=True)
         return len(dead)
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
@@ -250,7 +251,7 @@ class ModelQueue:
         bound = self.bound[alert_key(alert)].get(delivery.receiver)
         if alert.status is AlertStatus.RESOLVED or bound is None:
             return alert.status is AlertStatus.RESOLVED or is_first
-        if bound.ended_at is None or not delivery.is_retried:
+        if bound.ended_at is None or not delivery.is_late:
             return True
         end = self._row_of.get((bound.ended_by or "", delivery.receiver))
         return end is not None and end.state is _PENDING

@@ -74,7 +74,7 @@ def _finished(story: Story, inbox: Inbox, rows: _Rows, row: Row) -> Violations:
         for silence in story.operators.silences.values()
     ):
         yield f"{where} is held back by no silence"
-    if reason is Suppression.NEVER_FIRED and row.delivery.is_routed and _firing(event) and not row.delivery.is_retried:
+    if reason is Suppression.NEVER_FIRED and row.delivery.is_routed and _firing(event) and not row.delivery.is_late:
         yield f"{where} begins an alert, and is held back as if it only ended some"
 
 
@@ -90,7 +90,7 @@ def _content(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
                 if as_told(event) != as_told(kept) or len(lacking) + len(event.alerts) != len(kept.alerts):
                     yield f"{inbox.name}: {_name(event)} is not as it is kept"
                 for alert in lacking:
-                    is_over = rows[event.id].delivery.id in story.operators.retried  # and its end was told long ago
+                    is_over = rows[event.id].delivery.is_late  # and its end was told, or passed over
                     is_meant = inbox.name in story.setup.table.receivers_for(kept) and not is_over
                     if alert.status is AlertStatus.FIRING and is_meant:
                         yield f"{inbox.name}: {_name(event)} does not tell what fires"

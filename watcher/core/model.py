@@ -260,7 +260,7 @@ class Delivery:
     `queued_at` is when it last became pending: its age counts from there. `digest_id` names the digest it is part of.
     `held_by` says what kept it back for a while. One that is not `is_routed` is there only because the receiver was
     told of an alert that the event ends: `owed` are the fingerprints of these. `acknowledged` are those of the alerts
-    that it reminds of and somebody has taken on. One that `is_retried` was dead, and what it tells may be over.
+    that it reminds of and somebody has taken on. One that `is_late` was dead or kept back: what it tells may be over.
     """
 
     id: int
@@ -272,7 +272,7 @@ class Delivery:
     digest_id: str | None = None
     held_by: str | None = None
     is_routed: bool = True
-    is_retried: bool = False
+    is_late: bool = False
     owed: frozenset[str] = frozenset()
     acknowledged: frozenset[str] = frozenset()
 

@@ -211,7 +211,7 @@ class Queue(Database):
 
     async def requeue(self, ids: Collection[int], *, now: datetime, digest_id: str | None = None) -> None:
         """Suppressed or dead deliveries are pending again, as if they were new."""
-        await self._update(ids, _as_new(now).values(digest_id=digest_id))
+        await self._update(ids, _as_new(now).values(digest_id=digest_id, is_late=True))
 
     async def retry(
         self, ids: Collection[int] | None, *, now: datetime, receivers: Collection[str] | None = None
@@ -239,7 +239,7 @@ class Queue(Database):
         )
         async with self.write() as connection:
             await connection.execute(_as_new(now).where(kept_back))
-            return (await connection.execute(_as_new(now).values(is_retried=True).where(chosen))).rowcount
+            return (await connection.execute(_as_new(now).values(is_late=True).where(chosen))).rowcount
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
         """Pending deliveries of receivers other than these are dead: nobody will ever send them. How many."""
@@ -337,7 +337,7 @@ def _acknowledged(fingerprints: Sequence[str]) -> Select[str, int]:
 def _as_meant(delivery: Delivery, bound: _Bound) -> Delivery:
     """Without the alerts that are not for this receiver, and those that are over and whose end will not follow.
 
-    The latter are in dead letters that are tried again after the end was told.
+    The latter are in what was dead or kept back, and is sent after the end was told or passed over.
     """
     event = delivery.event
 
@@ -345,7 +345,7 @@ def _as_meant(delivery: Delivery, bound: _Bound) -> Delivery:
         entry = bound.get((*alert_key(alert), delivery.receiver))
         if alert.status is AlertStatus.RESOLVED:
             return True
-        return not (delivery.is_retried and entry[1]) if entry is not None else not _may_repeat(delivery)
+        return not (delivery.is_late and entry[1]) if entry is not None else not _may_repeat(delivery)
 
     if all(map(is_meant, event.alerts)):
         return delivery

@@ -123,7 +123,7 @@ def delivery_of(row: RowMapping) -> Delivery:
         digest_id=row["digest_id"],
         held_by=row["held_by"],
         is_routed=row["is_routed"],
-        is_retried=row["is_retried"],
+        is_late=row["is_late"],
     )
 
 

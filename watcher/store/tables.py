@@ -80,7 +80,7 @@ deliveries = Table(
     Column("digest_id", String(64)),
     Column("held_by", Text),
     Column("size", Integer, nullable=False, server_default="0"),
-    Column("is_retried", Boolean, nullable=False, server_default=false()),
+    Column("is_late", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("event_id", "receiver", name="one_delivery_for_each_event_and_receiver"),
     Index("deliveries_in_order", "receiver", "state", "source", "instance_id", "id"),
     Index("deliveries_by_state", "state", "receiver", "next_attempt_at_ms"),

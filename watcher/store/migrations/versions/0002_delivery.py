@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("digest_id", sa.String(64)))
     op.add_column("deliveries", sa.Column("held_by", sa.Text))
     op.add_column("deliveries", sa.Column("size", sa.Integer, nullable=False, server_default="0"))
-    op.add_column("deliveries", sa.Column("is_retried", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("deliveries", sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()))
     op.execute("UPDATE deliveries SET queued_at_ms = created_at_ms")
     op.create_index("events_by_time", "events", ["observed_at_ms"])
     op.create_index("deliveries_oldest_first", "deliveries", ["receiver", "state", "id"])
