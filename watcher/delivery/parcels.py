@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from watcher.core.model import InstanceKey
+from watcher.core.model import Delivery, InstanceKey
 from watcher.core.ports import Waiting
 
 DIGEST_EVENTS = 2000
@@ -46,9 +46,10 @@ def choose(
     return _in_order(waiting, set(busy), room)
 
 
-def digest_id_of(event_ids: Iterable[str]) -> str:
-    """The id of the digest of these events: the same for the same events."""
-    return "dig_" + hashlib.sha256("\x1f".join(event_ids).encode()).hexdigest()[:32]
+def digest_id_of(deliveries: Iterable[Delivery]) -> str:
+    """The id of the digest of these: the same for the same ones, until they are queued anew and may tell less."""
+    parts = [f"{delivery.event.id} {delivery.queued_at.isoformat()}" for delivery in deliveries]
+    return "dig_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
 def _in_order(waiting: Sequence[Waiting], busy: set[InstanceKey], room: int) -> list[Parcel]:

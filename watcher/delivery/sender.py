@@ -89,7 +89,7 @@ class Sender:
     def _in_halves(self, parcel: Sequence[Delivery], error: DeliveryError) -> list[Attempt]:
         now = self._clock.now()
         halves = [
-            replace(delivery, digest_id=digest_id_of(each.event.id for each in half) if len(half) > 1 else None)
+            replace(delivery, digest_id=digest_id_of(half) if len(half) > 1 else None)
             for half in _halves(parcel)
             for delivery in half
         ]

@@ -161,7 +161,7 @@ class DeliveryWorker:
         if free:
             ids = [delivery.id for delivery in free]
             together = 1 < len(free) <= self._policy.digest_over  # more become digests in any case
-            digest_id = digest_id_of(delivery.event.id for delivery in free) if together else None
+            digest_id = digest_id_of(replace(each, queued_at=now) for each in free) if together else None
             await self._store.requeue(ids, now=now, digest_id=digest_id)
         self._look_s = now_s + _LOOK_AGAIN_S
 
@@ -212,7 +212,7 @@ class DeliveryWorker:
         deliveries = await self._keep_quiet(parcel.ids)
         if len(deliveries) <= self._policy.digest_over and len(deliveries) < len(parcel.ids):
             return  # the next turn takes them
-        digest_id = digest_id_of(delivery.event.id for delivery in deliveries)
+        digest_id = digest_id_of(deliveries)
         await self._store.form_digest(digest_id, [delivery.id for delivery in deliveries])
         self._start([replace(delivery, digest_id=digest_id) for delivery in deliveries])
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from watcher.core.model import InstanceKey
+from tests.fakes.values import at, event
+from watcher.core.model import Delivery, InstanceKey
 from watcher.core.ports import Waiting
 from watcher.delivery.parcels import DIGEST_EVENTS, Parcel, choose, digest_id_of
 
@@ -95,7 +96,15 @@ def test_two_formed_with_one_instance_in_common_go_one_after_the_other() -> None
     assert chosen(rows) == [Parcel((1, 2), "dig_1")]
 
 
-def test_the_same_events_are_the_same_digest() -> None:
-    assert digest_id_of(["evt_1", "evt_2"]) == digest_id_of(iter(["evt_1", "evt_2"]))
-    assert len({digest_id_of(each) for each in (["evt_1"], ["evt_1", "evt_2"], ["evt_2", "evt_1"])}) == 3
-    assert digest_id_of(["evt_1"]).startswith("dig_")
+def delivery(id: int, *, queued_s: float = 0) -> Delivery:  # noqa: A002 - its name
+    told = event(id=f"evt_{id}")
+    return Delivery(
+        id=id, receiver="hooks", event=told, attempts=0, queued_at=at(queued_s), next_attempt_at=at(queued_s)
+    )
+
+
+def test_the_same_deliveries_are_the_same_digest_until_they_are_queued_anew() -> None:
+    one, two = delivery(1), delivery(2)
+    assert digest_id_of([one, two]) == digest_id_of(iter([one, two]))
+    assert len({digest_id_of(each) for each in ([one], [one, two], [two, one], [one, delivery(2, queued_s=9)])}) == 4
+    assert digest_id_of([one]).startswith("dig_")
