@@ -78,11 +78,12 @@ def _new_digest(waiting: Sequence[Waiting], digest_bytes: int | None) -> list[Pa
     held = {each.key for each in waiting if each.digest_id is not None}
     ids, size = list[int](), 0
     for each in waiting:
+        if each.key in held:
+            continue
         size += each.size
         if len(ids) >= DIGEST_EVENTS or (ids and digest_bytes is not None and size > digest_bytes):
             break
-        if each.key not in held:
-            ids.append(each.id)
+        ids.append(each.id)
     return [Parcel(tuple(ids))] if ids else []
 
 

@@ -225,17 +225,19 @@ class DeliveryWorker:
         )
         now = self._clock.now()
         kept = [
-            Attempt(
-                delivery=verdict.delivery, finished_at=now, suppression=verdict.suppression, held_by=verdict.held_by
-            )
+            Suppressed(verdict.delivery, verdict.suppression, verdict.held_by)
             for verdict in verdicts
             if verdict.suppression is not None
         ]
         if kept:
-            await self._store.record(kept)
-            for attempt in kept:
-                if attempt.suppression is not None:
-                    self._observer(Suppressed(attempt.delivery, attempt.suppression, attempt.held_by))
+            await self._store.record(
+                [
+                    Attempt(delivery=fact.delivery, finished_at=now, suppression=fact.reason, held_by=fact.held_by)
+                    for fact in kept
+                ]
+            )
+            for fact in kept:
+                self._observer(fact)
         return [verdict.delivery for verdict in verdicts if verdict.suppression is None]
 
     def _start(self, deliveries: Sequence[Delivery]) -> None:

@@ -66,6 +66,7 @@ def test_a_digest_has_its_limits() -> None:
     rows = waiting(*"abcdef")
     assert ids(chosen(rows, digest_over=2, digest_bytes=350)) == [(1, 2, 3)]
     assert ids(chosen(rows, digest_over=2, digest_bytes=1)) == [(1,)]  # what is too large by itself goes by itself
+    assert ids(chosen(waiting(*"aabcd", digests=["dig_1"]), digest_over=2, digest_bytes=250, busy="a")) == [(3, 4)]
     many = waiting(*map(str, range(DIGEST_EVENTS + 5)))
     assert len(chosen(many)[0].ids) == DIGEST_EVENTS
 
