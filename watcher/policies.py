@@ -9,12 +9,12 @@ from watcher.core.alerts import AlertRules
 from watcher.core.backoff import Backoff
 from watcher.core.maintenance import Window
 from watcher.core.planner import Mode, PollPolicy
-from watcher.core.routing import Matcher, Recipient, Route, RoutingTable
+from watcher.core.routing import Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
 from watcher.polling import Watched
 from watcher.receivers import AnyReceiverSettings
-from watcher.settings import DAYS, MatchSettings, Settings, SourceSettings
+from watcher.settings import DAYS, Settings, SourceSettings
 
 _RESOLUTION_AT_LEAST_S = 10.0  # a restart must not make an instance seem late, however often it is looked at
 
@@ -73,7 +73,7 @@ def windows(settings: Settings) -> tuple[Window, ...]:
             start=window.start,
             duration=window.duration,
             timezone=ZoneInfo(window.timezone),
-            match=_matcher(window.match),
+            match=window.match.matcher(),
         )
         for window in settings.maintenance
     )
@@ -99,20 +99,7 @@ def routing_table(settings: Settings) -> RoutingTable:
             for receiver in settings.receivers
         ),
         routes=tuple(
-            Route(match=_matcher(route.match), receivers=route.receivers, goes_on=route.goes_on)
+            Route(match=route.match.matcher(), receivers=route.receivers, goes_on=route.goes_on)
             for route in settings.routes
         ),
-    )
-
-
-def _matcher(match: MatchSettings) -> Matcher:
-    return Matcher(
-        kind=tuple(kind.value for kind in match.kind),
-        from_status=match.from_status,
-        to_status=match.to_status,
-        source=match.source,
-        instance_id=match.instance_id,
-        name=match.name,
-        severity=tuple(severity.value for severity in match.severity),
-        labels=dict(match.labels),
     )

@@ -23,9 +23,9 @@ from watcher.core.ports import Attempt, Background, Change
 from watcher.core.quiet import Silence
 from watcher.delivery import QuietKeeper
 from watcher.fields import Secret
+from watcher.matching import MatchSettings
 from watcher.ops import Api, OpsServer
 from watcher.ops.requests import cursor_of
-from watcher.settings import MatchSettings
 from watcher.store import Store, open_store
 
 JSON = {"Content-Type": "application/json"}

@@ -18,10 +18,11 @@ from pydantic import (
     model_validator,
 )
 
-from watcher.core.model import DeliveryState, EventKind, Severity
+from watcher.core.model import DeliveryState
 from watcher.core.quiet import Silence
-from watcher.core.routing import Matcher, matcher_from_json
-from watcher.fields import OneOrMany, PositiveDuration
+from watcher.core.routing import Matcher
+from watcher.fields import PositiveDuration
+from watcher.matching import MatchSettings
 from watcher.ops.reading import PARAMETER, invalid
 
 _MAX_ID = 2**63 - 1  # the database knows no greater one
@@ -68,27 +69,10 @@ class _Given(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class MatchBody(_Given):
-    """Which events are meant: the keys of `match` in the configuration."""
-
-    kind: OneOrMany[EventKind] = ()
-    from_status: OneOrMany[Text] = Field((), alias="from")
-    to_status: OneOrMany[Text] = Field((), alias="to")
-    source: OneOrMany[Text] = ()
-    instance_id: OneOrMany[Text] = ()
-    name: OneOrMany[Text] = ()
-    severity: OneOrMany[Severity] = ()
-    labels: dict[str, str] = Field(default_factory=dict)
-
-    def matcher(self) -> Matcher:
-        """The same as a value."""
-        return matcher_from_json(self.model_dump(mode="json", by_alias=True))
-
-
 class SilenceBody(_Given):
     """A silence to make."""
 
-    match: MatchBody = MatchBody()
+    match: MatchSettings = MatchSettings()
     everything: StrictBool = Field(default=False, alias="all")
     starts_at: Time | None = None
     ends_at: Time | None = None

@@ -12,7 +12,7 @@ from watcher.settings.loader import Loaded, load, load_or_raise, load_text
 from watcher.settings.model import Settings
 from watcher.settings.polling import PollSettings
 from watcher.settings.redaction import redacted
-from watcher.settings.routing import DAYS, MaintenanceSettings, MatchSettings, RouteSettings
+from watcher.settings.routing import DAYS, MaintenanceSettings, RouteSettings
 from watcher.settings.schema import json_schema
 from watcher.settings.service import Listen
 from watcher.settings.sources import InstanceSettings, SourceSettings
@@ -26,7 +26,6 @@ __all__ = [
     "Listen",
     "Loaded",
     "MaintenanceSettings",
-    "MatchSettings",
     "PollSettings",
     "RouteSettings",
     "Settings",

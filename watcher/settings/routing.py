@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from watcher.core.model import EventKind, Severity
 from watcher.fields import Name, OneOrMany, PositiveDuration, Section
-from watcher.settings.labels import Labels
+from watcher.matching import MatchSettings, Text
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -50,28 +49,6 @@ ClockTime = Annotated[
     ),
 ]
 Timezone = Annotated[str, AfterValidator(_check_timezone)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class MatchSettings(Section):
-    """Which events are meant: all keys given must hold; of a list one must. Nothing given: every event."""
-
-    kind: OneOrMany[EventKind] = ()
-    """What the event tells."""
-    from_status: OneOrMany[Text] = Field((), alias="from")
-    """The status before."""
-    to_status: OneOrMany[Text] = Field((), alias="to")
-    """The status after."""
-    source: OneOrMany[Text] = ()
-    """The source's name."""
-    instance_id: OneOrMany[Text] = ()
-    """The instance's id."""
-    name: OneOrMany[Text] = ()
-    """The instance's name; `*`, `?` and `[...]` as in a shell."""
-    severity: OneOrMany[Severity] = ()
-    """How much the event matters: exactly these."""
-    labels: Labels = Field(default_factory=dict)
-    """Labels the instance must have, with these values."""
 
 
 class RouteSettings(Section):

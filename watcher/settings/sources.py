@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 
 from watcher.cloud.settings import ConnectionSettings
 from watcher.fields import Name, Section
-from watcher.settings.labels import Labels
+from watcher.matching import Labels
 from watcher.settings.polling import PollOverrides
 
 InstanceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=128)]
