@@ -13,12 +13,12 @@ from watcher.core.clock import Clock
 from watcher.core.errors import StoreError
 from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
 from watcher.core.model import InstanceState
-from watcher.core.ports import Background, CloudApi, Receiver, SourceView, StateStore
-from watcher.delivery import DeliveryWorker, QuietKeeper
+from watcher.core.ports import Background, CloudApi, Receiver, SourceView, StandingReceiver, StateStore
+from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper, Refresher
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
 from watcher.ops import Api, Heartbeat, OpsServer, Progress, StoreHealth
-from watcher.policies import alert_rules, delivery_policy, routing_table, watched_of, windows
+from watcher.policies import alert_rules, delivery_policy, links, routing_table, watched_of, windows
 from watcher.polling import PollScheduler, SourcePoller, close_orphans
 from watcher.receivers.base import ReceiverTools
 from watcher.settings import Settings, SourceSettings
@@ -41,6 +41,7 @@ class Daemon:
         self._output = output
         self._pollers: list[SourcePoller] = []
         self._workers: list[DeliveryWorker] = []
+        self._refreshers: list[Refresher] = []
         self._draining = False
 
     async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
@@ -57,8 +58,13 @@ class Daemon:
                 store=store, windows=windows(self._settings), clock=self._clock, on_change=self._look_again
             )
             await quiet.refresh()
-            receivers = await self._open_receivers(stack)
+            receivers = await self._open_receivers(stack, store, observer)
             self._workers = [self._worker(receiver, store, quiet, observer) for receiver in receivers]
+            self._refreshers = [
+                self._refresher(receiver, store, observer)
+                for receiver in receivers
+                if isinstance(receiver, StandingReceiver)
+            ]
             for source in self._settings.sources:
                 api = open_source(
                     source, self._settings, environment=self._environment, clock=self._clock, observer=observer
@@ -83,6 +89,7 @@ class Daemon:
             endless = [
                 keep_tidy(store, retention=self._settings.store.retention, clock=self._clock, observer=observer),
                 *self._heartbeat(store, health, progress, observer),
+                *(refresher.run() for refresher in self._refreshers),
             ]
             await self._supervise(stop, endless)
 
@@ -135,6 +142,10 @@ class Daemon:
         for worker in self._workers:
             worker.notify()
 
+    def _wake_refreshers(self) -> None:
+        for refresher in self._refreshers:
+            refresher.notify()
+
     def _look_again(self) -> None:
         for worker in self._workers:
             worker.look_again()
@@ -181,23 +192,35 @@ class Daemon:
             instance_limit=self._settings.web.metrics_instance_limit,
         )
 
-    async def _open_receivers(self, stack: AsyncExitStack) -> list[Receiver]:
-        external_url = self._settings.web.external_url
+    async def _open_receivers(self, stack: AsyncExitStack, store: Store, observer: Observer) -> list[Receiver]:
         tools = ReceiverTools(
-            clock=self._clock, output=self._output, external_url=str(external_url) if external_url else None
+            clock=self._clock, output=self._output, links=links(self._settings), notebook=store, observer=observer
         )
         receivers = [section.build(tools) for section in self._settings.receivers]
         for receiver in receivers:
             stack.push_async_callback(receiver.close)
         return receivers
 
+    def _delivery_policy(self, receiver: Receiver) -> DeliveryPolicy:
+        return delivery_policy(next(each for each in self._settings.receivers if each.name == receiver.name))
+
+    def _refresher(self, receiver: StandingReceiver, store: Store, observer: Observer) -> Refresher:
+        policy = self._delivery_policy(receiver)
+        return Refresher(
+            receiver=receiver,
+            store=store,
+            send_resolved=policy.send_resolved,
+            timeout_s=policy.timeout_s,
+            clock=self._clock,
+            observer=observer,
+        )
+
     def _worker(self, receiver: Receiver, store: Store, quiet: QuietKeeper, observer: Observer) -> DeliveryWorker:
-        section = next(section for section in self._settings.receivers if section.name == receiver.name)
         return DeliveryWorker(
             receiver=receiver,
             store=store,
             quiet=quiet,
-            policy=delivery_policy(section),
+            policy=self._delivery_policy(receiver),
             clock=self._clock,
             rng=self._rng,
             observer=observer,
@@ -222,7 +245,13 @@ class Daemon:
             metrics.set_deliveries(await store.unfinished(), names)
 
         api = Api(
-            view=self, silences=quiet, store=store, receivers=names, on_retry=self._wake_workers, clock=self._clock
+            view=self,
+            silences=quiet,
+            store=store,
+            receivers=names,
+            on_retry=self._wake_workers,
+            on_acknowledged=self._wake_refreshers,
+            clock=self._clock,
         )
         return OpsServer(
             host=web.listen.host,

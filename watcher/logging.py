@@ -32,11 +32,14 @@ from watcher.core.facts import (
     ListAvoided,
     ReceiverFailed,
     ReceiverRecovered,
+    RefreshFailed,
+    RefreshRecovered,
     SourceFailed,
     SourceRecovered,
     StoreFailed,
     StoreRecovered,
     Suppressed,
+    TemplateFailed,
 )
 from watcher.core.model import Event, EventKind, Notification
 
@@ -129,6 +132,13 @@ class LogObserver:
                 self._log.info("store recovered", who=who)
             case Delivered() | DeliveryFailed() | Suppressed() | ReceiverFailed() | ReceiverRecovered():
                 self._delivery(fact)
+            case RefreshFailed(receiver, problem, first):
+                log = self._log.error if first else self._log.debug
+                log("refresh failed", receiver=receiver, error=str(problem))
+            case RefreshRecovered(receiver):
+                self._log.info("refresh recovered", receiver=receiver)
+            case TemplateFailed(receiver, why):
+                self._log.warning("template failed", receiver=receiver, error=why, do="the built-in text was sent")
             case _:
                 self._polling(fact)
 

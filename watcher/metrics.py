@@ -23,11 +23,13 @@ from watcher.core.facts import (
     Fact,
     HeartbeatSent,
     Observed,
+    RefreshFailed,
     RequestFinished,
     SourceFailed,
     StoreFailed,
     StoreRecovered,
     Suppressed,
+    TemplateFailed,
 )
 from watcher.core.model import DeliveryState, EventKind, InstanceState, Presence, Status, Suppression
 from watcher.core.ports import SourceView, StateView
@@ -149,6 +151,18 @@ class Metrics:
         )
         for suppression in Suppression:
             self._suppressed.labels(suppression.value)
+        self._template_failures = Counter(
+            "watcher_template_failures_total",
+            "Notifications that got the built-in text because a template failed.",
+            ["receiver"],
+            registry=registry,
+        )
+        self._refresh_failures = Counter(
+            "watcher_refresh_failures_total",
+            "Tries to tell a receiver how its alerts stand that failed.",
+            ["receiver"],
+            registry=registry,
+        )
         self._pending = Gauge(
             "watcher_notifications_pending", "Notifications waiting.", ["receiver"], registry=registry
         )
@@ -176,8 +190,8 @@ class Metrics:
         for receiver, type_ in receivers.items():
             for metric in (self._sent, self._latency_s):
                 metric.labels(receiver, type_)
-            for gauge in (self._pending, self._dead):
-                gauge.labels(receiver)
+            for each in (self._pending, self._dead, self._template_failures, self._refresh_failures):
+                each.labels(receiver)
             for reason in FailureReason:
                 self._failed.labels(receiver, type_, reason.value)
 
@@ -228,6 +242,10 @@ class Metrics:
                 self._failed.labels(receiver, type_, error.reason.value).inc()
             case Suppressed(_, reason):
                 self._suppressed.labels(reason.value).inc()
+            case TemplateFailed(receiver):
+                self._template_failures.labels(receiver).inc()
+            case RefreshFailed(receiver):
+                self._refresh_failures.labels(receiver).inc()
             case _:
                 pass
 

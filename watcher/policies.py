@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+from watcher.cloud.regions import console_url
 from watcher.core.alerts import AlertRules
 from watcher.core.backoff import Backoff
 from watcher.core.maintenance import Window
@@ -14,6 +15,7 @@ from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
 from watcher.polling import Watched
 from watcher.receivers import AnyReceiverSettings
+from watcher.receivers.links import Links
 from watcher.settings import DAYS, Settings, SourceSettings
 
 _RESOLUTION_AT_LEAST_S = 10.0  # a restart must not make an instance seem late, however often it is looked at
@@ -91,11 +93,27 @@ def delivery_policy(receiver: AnyReceiverSettings) -> DeliveryPolicy:
     )
 
 
+def links(settings: Settings) -> Links:
+    """Where people go on reading."""
+    external_url = settings.web.external_url
+    consoles = {source.name: source.console_url or console_url(source.region) for source in settings.sources}
+    return Links(
+        external_url=str(external_url) if external_url is not None else None,
+        consoles={name: url for name, url in consoles.items() if url},
+        runbooks={name: str(url) for name, url in settings.runbooks.items()},
+    )
+
+
 def routing_table(settings: Settings) -> RoutingTable:
     """Who is told of what."""
     return RoutingTable(
         recipients=tuple(
-            Recipient(name=receiver.name, min_severity=receiver.min_severity, send_resolved=receiver.send_resolved)
+            Recipient(
+                name=receiver.name,
+                min_severity=receiver.min_severity,
+                send_resolved=receiver.send_resolved,
+                alerts_only=receiver.alerts_only,
+            )
             for receiver in settings.receivers
         ),
         routes=tuple(

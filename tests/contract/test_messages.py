@@ -21,6 +21,7 @@ from watcher.core.event_json import format_time, to_json
 from watcher.core.model import AlertStatus, Event, EventKind, Notification, Reason, Severity
 from watcher.core.ports import Receiver
 from watcher.receivers.base import ReceiverTools
+from watcher.receivers.links import Links
 from watcher.receivers.message import describe
 from watcher.receivers.slack import blocks
 
@@ -90,7 +91,7 @@ async def test_everything_can_be_said(type_name: str, sink: Sink) -> None:
 
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_a_message_is_made_of_single_lines_that_say_something(name: str) -> None:
-    message = describe(EVERYTHING[name])
+    message = describe(EVERYTHING[name], links=Links())
     pairs = [part for pair in (*message.fields, *message.groups) for part in pair]
     for text in (message.emoji, message.title, message.summary, message.seen, *pairs):
         assert all(char.isprintable() or char == "\N{VARIATION SELECTOR-16}" for char in text)
@@ -105,7 +106,7 @@ def test_a_message_is_made_of_single_lines_that_say_something(name: str) -> None
 @pytest.mark.parametrize("name", STORIES)
 def test_the_alerts_of_an_event_are_visible(name: str) -> None:
     told = STORIES[name]
-    shown = dict(describe(single(told)).fields).get("Alerts", "")
+    shown = dict(describe(single(told), links=Links()).fields).get("Alerts", "")
     for alert in told.alerts:
         assert f"{alert.name} {alert.status.value}" in shown
     assert bool(shown) == bool(told.alerts)
@@ -225,7 +226,7 @@ def units(text: str) -> int:
 
 class TestSlack:
     def shown(self, notification: Notification) -> list[dict[str, Any]]:
-        return blocks(describe(notification, external_url="https://w.example/"))
+        return blocks(describe(notification, links=Links(external_url="https://w.example/")))
 
     @pytest.mark.parametrize("name", EVERYTHING)
     def test_within_slacks_limits(self, name: str) -> None:
@@ -261,7 +262,7 @@ class TestSlack:
         text = request.json["text"]
         assert not set(text) & set("<>\n")
         assert units(text) <= 3000
-        assert text.startswith(describe(EVERYTHING[name]).emoji)
+        assert text.startswith(describe(EVERYTHING[name], links=Links()).emoji)
 
     def test_a_failure_reads_well(self) -> None:
         _, [_, failed] = history("BUILDING", "ERROR", step_s=1412)
@@ -322,7 +323,7 @@ class TestConsole:
     @pytest.mark.parametrize("name", EVERYTHING)
     async def test_one_line_an_event_and_one_a_group(self, name: str) -> None:
         lines = await self.printed(EVERYTHING[name])
-        assert len(lines) == 1 + len(describe(EVERYTHING[name]).groups)
+        assert len(lines) == 1 + len(describe(EVERYTHING[name], links=Links()).groups)
         assert all(char.isprintable() or char == "\N{VARIATION SELECTOR-16}" for line in lines for char in line)
         assert all(line.startswith("  ") for line in lines[1:])
         assert lines[0].startswith("20")

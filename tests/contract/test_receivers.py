@@ -23,6 +23,7 @@ from watcher.core.ports import Receiver
 from watcher.fields import Rate
 from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.base import ReceiverTools
+from watcher.receivers.links import Links
 from watcher.settings import json_schema
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -63,7 +64,8 @@ def test_every_type_has_its_case() -> None:
 
 @asynccontextmanager
 async def opened(config: dict[str, Any], *, output: io.StringIO | None = None, **more: Any) -> AsyncIterator[Receiver]:
-    tools = ReceiverTools(clock=SystemClock(), output=output or io.StringIO(), external_url="https://watcher.example/")
+    links = Links(external_url="https://watcher.example/")
+    tools = ReceiverTools(clock=SystemClock(), output=output or io.StringIO(), links=links)
     receiver: Receiver = SETTINGS.validate_python({"name": "it", **config, **more}).build(tools)
     try:
         yield receiver

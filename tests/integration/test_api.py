@@ -71,6 +71,7 @@ class Bench:
             store=self.store,
             receivers=["hooks", "chat"],
             on_retry=lambda: self.called.append("retry"),
+            on_acknowledged=lambda: self.called.append("acknowledged"),
             clock=self.clock,
         )
         server = OpsServer(

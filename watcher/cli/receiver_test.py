@@ -12,11 +12,12 @@ import typer
 from watcher.cli.options import ConfigOption, read_settings
 from watcher.core.clock import SystemClock
 from watcher.core.errors import ConfigurationError, DeliveryError
-from watcher.core.model import Event, EventKind, Notification, Severity, Status
 from watcher.core.ports import Receiver
 from watcher.logging import configure_logging
+from watcher.policies import links
 from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.base import ReceiverTools
+from watcher.receivers.samples import test_notification
 from watcher.settings import Settings
 
 
@@ -37,17 +38,15 @@ def test_receiver(
 
 def open_receiver(section: AnyReceiverSettings, settings: Settings) -> Receiver:
     """The receiver of one section; call it inside the event loop, and close it."""
-    external_url = settings.web.external_url
-    return section.build(
-        ReceiverTools(clock=SystemClock(), output=sys.stdout, external_url=str(external_url) if external_url else None)
-    )
+    return section.build(ReceiverTools(clock=SystemClock(), output=sys.stdout, links=links(settings)))
 
 
 async def _send(section: AnyReceiverSettings, settings: Settings) -> str:
     receiver = open_receiver(section, settings)
     try:
         async with asyncio.timeout(section.timeout.total_seconds()):
-            return await receiver.send(_notification())
+            now = SystemClock().now()
+            return await receiver.send(test_notification(id=f"evt_test_{uuid.uuid4().hex}", now=now))
     except DeliveryError as error:
         kind = "it would not be tried again" if error.permanent else "it would be tried again"
         raise DeliveryError(
@@ -57,22 +56,3 @@ async def _send(section: AnyReceiverSettings, settings: Settings) -> str:
         ) from error
     finally:
         await receiver.close()
-
-
-def _notification() -> Notification:
-    event = Event(
-        id=f"evt_test_{uuid.uuid4().hex}",
-        kind=EventKind.TRANSITION,
-        source="test",
-        instance_id="000000000000000000",
-        instance_name="watcher-test",
-        from_status=Status.BUILDING,
-        to_status=Status.BUILT,
-        severity=Severity.INFO,
-        observed_at=SystemClock().now(),
-        previous_observed_at=None,
-        sequence=1,
-        duration_s=1440.0,
-        labels={"watcher_test": "true"},
-    )
-    return Notification(id=event.id, events=(event,), test=True)

@@ -51,6 +51,17 @@ def iam_endpoint(region: str, environment: Mapping[str, str]) -> str:
     raise _unknown(region, f"iam_endpoint, or the environment variable {IAM_ENDPOINT_VARIABLE}")
 
 
+def console_url(region: str) -> str | None:
+    """The cloud console's Workspace in a region; None where the region is not known.
+
+    What page of it shows one instance is documented nowhere.
+    """
+    if region not in REGIONS:
+        return None
+    host = "console.huaweicloud.com" if region.startswith("cn-") else "console-intl.huaweicloud.com"
+    return f"https://{host}/workspace/?region={region}"
+
+
 def _unknown(region: str, instead: str) -> ConfigurationError:
     close = difflib.get_close_matches(region, REGIONS, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ";"

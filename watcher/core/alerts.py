@@ -77,9 +77,17 @@ def is_firing(name: str, alerts: Iterable[Alert]) -> bool:
 
 
 def reconcile(
-    firing: tuple[Alert, ...], wanted: Mapping[str, Severity], *, key: InstanceKey, now: datetime
+    firing: tuple[Alert, ...],
+    wanted: Mapping[str, Severity],
+    *,
+    key: InstanceKey,
+    labels: Mapping[str, str],
+    now: datetime,
 ) -> tuple[tuple[Alert, ...], tuple[Alert, ...]]:
-    """Compare what fires with what should: `(firing from now on, alerts that began or ended)`."""
+    """Compare what fires with what should: `(firing from now on, alerts that began or ended)`.
+
+    `labels` are those of the alerts that begin.
+    """
     still = tuple(alert for alert in firing if alert.name in wanted)
     ended = tuple(
         replace(alert, status=AlertStatus.RESOLVED, ends_at=now) for alert in firing if alert.name not in wanted
@@ -91,6 +99,7 @@ def reconcile(
             status=AlertStatus.FIRING,
             severity=severity,
             starts_at=now,
+            labels=labels,
         )
         for name, severity in wanted.items()
         if not is_firing(name, still)

@@ -55,6 +55,7 @@ def alert_to_json(alert: Alert) -> dict[str, Any]:
         "severity": alert.severity.value,
         "starts_at": format_time(alert.starts_at),
         "ends_at": _optional_time(alert.ends_at),
+        "labels": dict(alert.labels),
     }
 
 
@@ -115,6 +116,7 @@ def alert_from_json(body: Mapping[str, Any]) -> Alert:
         severity=Severity(body["severity"]),
         starts_at=parse_time(body["starts_at"]),
         ends_at=_parse_optional(body["ends_at"]),
+        labels=body.get("labels", {}),  # alerts of earlier versions have none
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from watcher.core.errors import CloudError, DeliveryError, StoreError
+from watcher.core.errors import CloudError, DeliveryError, StoreError, WatcherError
 from watcher.core.model import Delivery, Event, InstanceKey, Notification, Suppression
 
 
@@ -178,6 +178,30 @@ class ReceiverRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshFailed:
+    """A receiver's other side could not be told how its alerts stand; `first` on the edge."""
+
+    receiver: str
+    error: WatcherError
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRecovered:
+    """A receiver's other side knows again how its alerts stand."""
+
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFailed:
+    """A template could not be filled in: the product's own text was sent in place of it."""
+
+    receiver: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatSent:
     """The dead man's switch was told that all is well."""
 
@@ -211,6 +235,9 @@ Fact = (
     | Suppressed
     | ReceiverFailed
     | ReceiverRecovered
+    | RefreshFailed
+    | RefreshRecovered
+    | TemplateFailed
     | HeartbeatSent
     | HeartbeatMissed
 )

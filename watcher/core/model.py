@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -147,7 +148,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A problem with a beginning and an end, recognised by `fingerprint`."""
+    """A problem with a beginning and an end, recognised by `fingerprint`.
+
+    `labels` are those of its instance when it began, with `instance_name` and `status`: who recognises alerts by their
+    labels, as Alertmanager does, is told of the end with the same ones.
+    """
 
     name: str
     fingerprint: str
@@ -155,6 +160,7 @@ class Alert:
     severity: Severity
     starts_at: datetime
     ends_at: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

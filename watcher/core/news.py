@@ -64,7 +64,9 @@ def tell(
     those that go on.
     """
     wanted = firing if firing is not None else {alert.name: alert.severity for alert in state.alerts}
-    after, said = reconcile(state.alerts, wanted, key=state.key, now=now)
+    labels = {**context.labels, "instance_name": state.name, "status": to_status or from_status or ""}
+    given = {label: value for label, value in labels.items() if value}
+    after, said = reconcile(state.alerts, wanted, key=state.key, labels=given, now=now)
     if restate:
         said += tuple(alert for alert in after if alert not in said)
     sequence = state.sequence + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from watcher.core.errors import DeliveryError
 from watcher.core.model import (
@@ -23,7 +23,7 @@ from watcher.core.model import (
     SubJob,
     Suppression,
 )
-from watcher.core.quiet import Held
+from watcher.core.quiet import Acknowledgement, Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +187,38 @@ class DeliveryStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An alert that a receiver was told of, as it stands: `alert` fires, or is resolved since lately.
+
+    `event` is the one that told of it last, `acknowledged` who has taken it on, if anybody has.
+    """
+
+    alert: Alert
+    event: Event
+    acknowledged: Acknowledgement | None = None
+
+
+class StandingStore(Protocol):
+    """What is kept of the alerts that receivers were told of. Every method raises StoreError."""
+
+    async def standing(self, receiver: str, *, ended_since: datetime) -> Sequence[Standing]:
+        """The alerts the receiver was told of that fire, or ended since then; the oldest first."""
+        ...
+
+
+class Notebook(Protocol):
+    """What a receiver has to remember of what it sent, such as where. Every method raises StoreError."""
+
+    async def note(self, receiver: str, key: str) -> str | None:
+        """What it noted there; None if nothing, or so long ago that it was forgotten."""
+        ...
+
+    async def write_note(self, receiver: str, key: str, text: str | None, *, now: datetime) -> None:
+        """Note it, in place of what was there; None: forget."""
+        ...
+
+
 class QuietView(Protocol):
     """What delivery may ask of silences and maintenance windows."""
 
@@ -227,6 +259,20 @@ class Receiver(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+        ...
+
+
+@runtime_checkable
+class StandingReceiver(Receiver, Protocol):
+    """A receiver whose other side keeps a state of alerts that has to be kept true."""
+
+    @property
+    def refresh_s(self) -> float:
+        """How often, in seconds."""
+        ...
+
+    async def refresh(self, standing: Sequence[Standing]) -> None:
+        """Have the other side know how these alerts stand; raises DeliveryError."""
         ...
 
 

@@ -82,18 +82,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """A receiver as routing sees it."""
+    """A receiver as routing sees it; one of `alerts_only` takes nothing but the beginning and the end of alerts."""
 
     name: str
     min_severity: Severity = Severity.INFO
     send_resolved: bool = True
+    alerts_only: bool = False
 
     def wants(self, event: Event) -> bool:
         """Whether the event matters enough: to who is not told of endings, an ending matters as any other change."""
+        if self.alerts_only and not event.alerts:
+            return False
         return self._severity(event).rank >= self.min_severity.rank
 
     def why_unwanted(self, event: Event) -> str:
         """In words why the event does not matter enough."""
+        if self.alerts_only and not event.alerts:
+            return "it takes alerts only"
         return f"{self._severity(event).value} is below its min_severity {self.min_severity.value}"
 
     def _severity(self, event: Event) -> Severity:

@@ -82,7 +82,10 @@ class ApiStore(Protocol):
 
 
 class Api:
-    """The handlers. `on_retry` is called when deliveries are pending again."""
+    """The handlers.
+
+    `on_retry` is called when deliveries are pending again, `on_acknowledged` when somebody has taken on an alert.
+    """
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Api:
         store: ApiStore,
         receivers: Collection[str],
         on_retry: Callable[[], None],
+        on_acknowledged: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._view = view
@@ -99,6 +103,7 @@ class Api:
         self._store = store
         self._receivers = receivers
         self._on_retry = on_retry
+        self._on_acknowledged = on_acknowledged
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -172,6 +177,7 @@ class Api:
             created_at=self._clock.now(),
         )
         await self._store.acknowledge(acknowledgement)
+        self._on_acknowledged()
         background, taken = self._background(each.state), taken_of([acknowledgement])
         return web.json_response(firing_to_json(each, background=background, taken=taken))
 

@@ -6,8 +6,8 @@ from typing import Literal, TextIO
 
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
-from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.message import Message, describe
+from watcher.receivers.base import Describer, ReceiverSettings, ReceiverTools
+from watcher.receivers.message import Message
 
 
 class ConsoleSettings(ReceiverSettings):
@@ -17,7 +17,7 @@ class ConsoleSettings(ReceiverSettings):
 
     def build(self, tools: ReceiverTools) -> Receiver:
         """A receiver that prints to `tools.output`."""
-        return ConsoleReceiver(name=self.name, output=tools.output, external_url=tools.external_url)
+        return ConsoleReceiver(name=self.name, output=tools.output, describe=self.describer(tools))
 
 
 class ConsoleReceiver:
@@ -26,14 +26,14 @@ class ConsoleReceiver:
     type = "console"
     digest_bytes = None
 
-    def __init__(self, *, name: str, output: TextIO, external_url: str | None = None) -> None:
+    def __init__(self, *, name: str, output: TextIO, describe: Describer) -> None:
         self.name = name
         self._output = output
-        self._external_url = external_url
+        self._describe = describe
 
     async def send(self, notification: Notification) -> str:
         """Print it; raises OSError when standard output is gone."""
-        message = describe(notification, external_url=self._external_url)
+        message = self._describe(notification)
         self._output.write("".join(f"{line}\n" for line in _lines(message)))
         self._output.flush()
         return "printed"
@@ -46,6 +46,8 @@ class ConsoleReceiver:
 
 
 def _lines(message: Message) -> list[str]:
+    if message.body is not None:
+        return [f"{message.seen} {message.emoji} {message.title}", *(f"  {line}" for line in message.body)]
     details = "; ".join(f"{label.lower()}: {value}" for label, value in message.fields)
     headline = f"{message.seen} {message.emoji} {message.title}: {message.summary} ({details})"
     return [headline, *(f"  {label}  {whom}" for label, whom in message.groups)]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from watcher.core.event_json import format_time
 from watcher.core.model import Event, Notification, Status
 from watcher.receivers.digest import Group, alert_counts, chosen, counted, grouped, worst_of
+from watcher.receivers.links import Links
+from watcher.receivers.tone import Tone, tone_of
 from watcher.receivers.words import (
     alerts,
     emoji,
@@ -32,9 +34,10 @@ class Message:
     """An event or a digest in words, each text one line of printable characters. Nothing is escaped yet.
 
     `fields` are (label, value) in order, `groups` those of a digest: (label, whom). `seen` is when it was observed,
-    `links` are (text, URL).
+    `links` are (text, URL). `body` are the lines of a template, to be shown in place of summary, fields and groups.
     """
 
+    tone: Tone
     emoji: str
     title: str
     summary: str
@@ -42,22 +45,32 @@ class Message:
     seen: str
     groups: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    body: tuple[str, ...] | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All but the title, a line each: for who shows plain text."""
+        if self.body is not None:
+            return self.body
+        pairs = (*self.groups, *self.fields, ("Seen", self.seen))
+        return self.summary, *(f"{label}: {value}" for label, value in pairs)
 
 
-def describe(notification: Notification, *, external_url: str | None = None) -> Message:
+def describe(notification: Notification, *, links: Links) -> Message:
     """What happened, from → to, how long, why; of a digest, what matters most and how much of it."""
-    links = (("Watcher", external_url),) if external_url else ()
+    urls = links.of(notification.events)
     mark = "[TEST] " if notification.test else ""
     if notification.is_digest:
-        return _digest(notification, mark, links)
+        return _digest(notification, mark, urls)
     event = notification.event
     return Message(
+        tone=tone_of(notification.events),
         emoji=emoji(event),
         title=f"{mark}{name_of(event)} {news(event)}",
         summary=summary(event),
         fields=tuple(_fields(event, notification.held_by)),
         seen=format_time(event.observed_at),
-        links=links,
+        links=urls,
     )
 
 
@@ -91,6 +104,7 @@ def _digest(notification: Notification, mark: str, links: tuple[tuple[str, str],
     if notification.held_by is not None:
         fields.append(("Held back", plain(notification.held_by)))
     return Message(
+        tone=tone_of(events),
         emoji=emoji(groups[0].first),
         title=f"{mark}{counted(len(events), 'event')}: {_counts(events)}",
         summary=_extent(events),

@@ -15,9 +15,9 @@ from watcher.core.clock import Clock
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
 from watcher.fields import Rate, RateLimit, Secret
-from watcher.receivers.base import ReceiverSettings, ReceiverTools
+from watcher.receivers.base import Describer, ReceiverSettings, ReceiverTools
 from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
-from watcher.receivers.message import LIKELY_REASON, REASON, Message, describe
+from watcher.receivers.message import LIKELY_REASON, REASON, Message
 from watcher.receivers.planned import PlannedReceiver
 
 # Slack's limits on Block Kit (https://docs.slack.dev/reference/block-kit/blocks)
@@ -83,7 +83,7 @@ class SlackSettings(ReceiverSettings):
             webhook_url=webhook_url,
             session=open_session(timeout_s=self.timeout.total_seconds()),
             clock=tools.clock,
-            external_url=tools.external_url,
+            describe=self.describer(tools),
         )
 
 
@@ -100,17 +100,17 @@ class SlackWebhookReceiver:
         webhook_url: Secret,
         session: aiohttp.ClientSession,
         clock: Clock,
-        external_url: str | None = None,
+        describe: Describer,
     ) -> None:
         self.name = name
         self._webhook_url = webhook_url
         self._session = session
         self._clock = clock
-        self._external_url = external_url
+        self._describe = describe
 
     async def send(self, notification: Notification) -> str:
         """Post it; raises DeliveryError unless Slack took it."""
-        message = describe(notification, external_url=self._external_url)
+        message = self._describe(notification)
         with delivery_errors():
             url = self._webhook_url.reveal()
             client = AsyncWebhookClient(url, session=self._session, retry_handlers=[], logger=_SILENT)

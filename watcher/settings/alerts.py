@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from watcher.core.model import Severity, Status
 from watcher.fields import Duration, PositiveDuration, Section
+
+AlertName = Literal["error", "build_failed", "stuck", "missing", "unreachable", "flapping"]
+"""The name of an alert."""
 
 _STUCK_AFTER: dict[str, timedelta] = {
     Status.CREATING.value: timedelta(minutes=30),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from watcher.fields import Section
+from watcher.fields import HttpUrl, Section
 from watcher.receivers import AnyReceiverSettings
-from watcher.settings.alerts import AlertsSettings
+from watcher.settings.alerts import AlertName, AlertsSettings
 from watcher.settings.polling import PollSettings
 from watcher.settings.routing import MaintenanceSettings, RouteSettings
 from watcher.settings.service import ClusterSettings, HeartbeatSettings, LogSettings, StoreSettings, WebSettings
@@ -22,6 +22,8 @@ class Settings(Section):
     """How often and how fast the cloud is asked; a source may change any of it."""
     alerts: AlertsSettings = AlertsSettings()
     """Which problems raise an alert and how much each matters."""
+    runbooks: dict[AlertName, HttpUrl] = Field(default_factory=dict)
+    """What to do about an alert: a link by the alert's name, shown in its notifications."""
     receivers: tuple[AnyReceiverSettings, ...] = ()
     """Where notifications go."""
     routes: tuple[RouteSettings, ...] = ()

@@ -31,7 +31,6 @@ NOT_YET = (
     NotYet("receivers[].bot_token", _DEAD_LETTERS),
     NotYet("receivers[].bot_token_file", _DEAD_LETTERS),
     NotYet("receivers[].format", _DEAD_LETTERS, only=frozenset({"cloudevents", "alertmanager"})),
-    NotYet("receivers[].template", "the product's own texts are used"),
     NotYet("cluster", "there is one replica"),
     NotYet("web.tls", "plain HTTP is served"),
 )

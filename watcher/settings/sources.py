@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -15,6 +16,20 @@ from watcher.matching import Labels
 from watcher.settings.polling import PollOverrides
 
 InstanceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=128)]
+
+
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}?|\}")
+
+
+def _check_console_url(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    if any(found not in ("{instance_id}", "{instance_name}") for found in _PLACEHOLDER.findall(value)):
+        raise ValueError("holds a placeholder other than {instance_id} and {instance_name}")
+    return value
+
+
+ConsoleUrl = Annotated[str, AfterValidator(_check_console_url)]
 
 
 class InstanceSettings(Section):
@@ -52,6 +67,8 @@ class SourceSettings(ConnectionSettings):
 
     name: Name
     """Unique among the sources; metrics, routes and the API call it so."""
+    console_url: ConsoleUrl | None = None
+    """The cloud console's page of an instance, for links; `{instance_id}` and `{instance_name}` are put in."""
     poll: PollOverrides = PollOverrides()
     """What this source changes of the top-level `poll`."""
     instances: tuple[InstanceSettings, ...] = ()

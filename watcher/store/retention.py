@@ -10,7 +10,7 @@ from watcher.core.lessons import SAMPLES_KEPT
 from watcher.core.model import DeliveryState
 from watcher.store.database import Database
 from watcher.store.rows import to_ms
-from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events, silences, steps
+from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events, notes, silences, steps
 
 
 class Retention(Database):
@@ -36,6 +36,7 @@ class Retention(Database):
                 delete(deliveries).where(deliveries.c.event_id.in_(ids)),
                 delete(events).where(events.c.id.in_(ids)),
                 delete(alert_receivers).where(alert_receivers.c.ended_at_ms < before_ms),
+                delete(notes).where(notes.c.written_at_ms < before_ms),
                 delete(silences).where(silences.c.ends_at_ms < before_ms),
                 delete(acknowledgements).where(acknowledgements.c.created_at_ms < before_ms, ~_fires()),
                 delete(steps).where(steps.c.id.in_(_surplus_steps())),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from watcher.store.calm import Calm
+from watcher.store.notes import Notes
 from watcher.store.queue import Queue
 from watcher.store.retention import Retention
+from watcher.store.standing import StandingAlerts
 from watcher.store.states import States
 
 
-class Store(States, Queue, Calm, Retention):
-    """States, events, deliveries, silences and acknowledgements on SQLite; `open_store` makes one."""
+class Store(States, Queue, Calm, StandingAlerts, Notes, Retention):
+    """States, events, deliveries, silences, acknowledgements and notes on SQLite; `open_store` makes one."""

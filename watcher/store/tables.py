@@ -102,6 +102,17 @@ alert_receivers = Table(
     Column("ended_at_ms", BigInteger),
     Column("ended_by", String(64)),
     Index("alert_receivers_by_event", "event_id", "receiver"),
+    Index("alert_receivers_of_receiver", "receiver", "ended_at_ms"),
+)
+
+# What receivers have to remember of what they sent.
+notes = Table(
+    "notes",
+    metadata,
+    Column("receiver", String(63), primary_key=True),
+    Column("key", String(400), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("written_at_ms", BigInteger, nullable=False),
 )
 
 steps = Table(

@@ -10,6 +10,7 @@ from tests.fakes.stories import many, stories
 from tests.fakes.values import at
 from watcher.core.model import Event, Notification, Severity
 from watcher.receivers.digest import alert_counts, chosen, grouped
+from watcher.receivers.links import Links
 from watcher.receivers.message import Message, describe
 from watcher.receivers.words import group_label
 
@@ -17,7 +18,7 @@ STORIES = stories()
 
 
 def told(*events: Event, held_by: str | None = None, test: bool = False) -> Message:
-    return describe(Notification(id="dig_1", events=events, is_digest=True, held_by=held_by, test=test))
+    return describe(Notification(id="dig_1", events=events, is_digest=True, held_by=held_by, test=test), links=Links())
 
 
 def of(number: int, name: str = "built", **changes: object) -> Event:

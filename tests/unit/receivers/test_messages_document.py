@@ -16,6 +16,7 @@ from watcher.core.clock import SystemClock
 from watcher.core.model import Notification
 from watcher.receivers import ConsoleSettings, SlackSettings, WebhookSettings
 from watcher.receivers.base import ReceiverTools
+from watcher.receivers.links import Links
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "messages.md"
 STORIES = stories()
@@ -48,7 +49,7 @@ TRANSCRIPTS = {
     ),
 }
 BODIES = {"An event": of("build error", held_by=HELD_BY), "The body of a digest": DIGEST}
-TOOLS: dict[str, Any] = {"clock": SystemClock(), "external_url": "https://watcher.example/"}
+TOOLS: dict[str, Any] = {"clock": SystemClock(), "links": Links(external_url="https://watcher.example/")}
 
 
 async def printed(notification: Notification) -> str:

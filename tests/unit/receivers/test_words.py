@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.stories import stories
 from tests.fakes.values import at, event
 from watcher.core.model import Event, EventKind, Expectation, Notification, Reason
+from watcher.receivers.links import Links
 from watcher.receivers.message import describe
 from watcher.receivers.words import about, alerts, format_length, plain, summary
 
@@ -135,12 +136,12 @@ def test_every_story_is_told_here() -> None:
 
 @pytest.mark.parametrize("name", SAID)
 def test_said_word_for_word(name: str) -> None:
-    message = describe(Notification(id="x", events=(STORIES[name],)))
+    message = describe(Notification(id="x", events=(STORIES[name],)), links=Links())
     assert (f"{message.emoji} {message.title}", message.summary, alerts(STORIES[name])) == SAID[name]
 
 
 def fields(told: Event, **more: str) -> dict[str, str]:
-    return dict(describe(Notification(id="x", events=(told,), held_by=more.get("held_by"))).fields)
+    return dict(describe(Notification(id="x", events=(told,), held_by=more.get("held_by")), links=Links()).fields)
 
 
 def test_what_held_it_back_is_said() -> None:
@@ -157,7 +158,7 @@ def test_the_reason_says_whether_it_is_certain() -> None:
 
 def test_a_source_that_nobody_watches_any_more() -> None:
     reason = Reason(code="unwatched", message="it is no longer in the configuration", exact=True)
-    message = describe(Notification(id="x", events=(replace(STORIES["outage over"], reason=reason),)))
+    message = describe(Notification(id="x", events=(replace(STORIES["outage over"], reason=reason),)), links=Links())
     assert message.title == "source prod is no longer watched"
     assert message.summary == "it is no longer in the configuration"
 
@@ -189,7 +190,7 @@ def test_the_end_of_flapping_of_what_is_gone_or_was_not_counted() -> None:
 def test_a_receiver_that_was_never_told_of_the_flapping_is_told_that_it_is_calm() -> None:
     calm = STORIES["calm in error"]
     trimmed = replace(calm, alerts=tuple(alert for alert in calm.alerts if alert.name == "error"))
-    assert describe(Notification(id="x", events=(trimmed,))).title == "office-2026 is calm again"
+    assert describe(Notification(id="x", events=(trimmed,)), links=Links()).title == "office-2026 is calm again"
 
 
 def test_a_reminder_of_many_alerts_names_what_matters_most_and_lists_all() -> None:
@@ -197,7 +198,7 @@ def test_a_reminder_of_many_alerts_names_what_matters_most_and_lists_all() -> No
     both = replace(
         STORIES["missing reminder"], alerts=(*STORIES["missing reminder"].alerts, error), observed_at=at(1e5)
     )
-    message = describe(Notification(id="x", events=(both,)))
+    message = describe(Notification(id="x", events=(both,)), links=Links())
     assert message.title == "office-2026 is still missing"
     assert [each.partition(" ")[0] for each in dict(message.fields)["Alerts"].split("), ")] == ["error", "missing"]
 

@@ -1,0 +1,42 @@
+"""Where people go on reading: the watcher, the cloud's console, and what to do about an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from watcher.core.model import AlertStatus, Event
+
+INSTANCE_ID, INSTANCE_NAME = "{instance_id}", "{instance_name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Addresses: this watcher's, the console's by source, and runbooks by the name of the alert.
+
+    A console's address may hold `{instance_id}` and `{instance_name}`: that of the instance is put there.
+    """
+
+    external_url: str | None = None
+    consoles: Mapping[str, str] = field(default_factory=dict)
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, events: Sequence[Event]) -> tuple[tuple[str, str], ...]:
+        """(text, URL) of all there is for these events, of one or of a digest."""
+        found = [("Watcher", self.external_url)]
+        if len({event.key for event in events}) == 1:
+            found.append(("Console", self.console(events[0])))
+        firing = {alert.name: None for event in events for alert in event.alerts if alert.status is AlertStatus.FIRING}
+        found += [(f"Runbook: {name}", self.runbooks.get(name)) for name in firing]
+        return tuple((text, url) for text, url in found if url is not None)
+
+    def console(self, event: Event) -> str | None:
+        """The page of the instance in the cloud's console, as near as its address is known."""
+        template = self.consoles.get(event.source)
+        if not template:
+            return None
+        if not event.instance_id and (INSTANCE_ID in template or INSTANCE_NAME in template):
+            return None
+        name = quote(event.instance_name, safe="", errors="replace")
+        return template.replace(INSTANCE_ID, quote(event.instance_id, safe="")).replace(INSTANCE_NAME, name)
