@@ -160,7 +160,7 @@ class Alert:
     severity: Severity
     starts_at: datetime
     ends_at: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
