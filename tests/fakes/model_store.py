@@ -12,7 +12,7 @@ from tests.fakes.model_queue import REPEATS, Bound, ModelQueue, alert_key, of_st
 from watcher.core.event_json import from_json, to_json
 from watcher.core.lessons import SAMPLES_KEPT
 from watcher.core.model import AlertStatus, Event, InstanceKey, InstanceState, Step
-from watcher.core.ports import Change
+from watcher.core.ports import Change, Standing
 
 _Told = Sequence[tuple[Event, tuple[str, ...]]]
 
@@ -26,6 +26,7 @@ class ModelStore(ModelQueue):
         self.events: dict[str, Event] = {}
         self._sizes: dict[str, int] = {}
         self._steps: list[Step] = []
+        self._notes: dict[tuple[str, str], str] = {}
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -64,6 +65,28 @@ class ModelStore(ModelQueue):
             for alert in of_status(event, AlertStatus.RESOLVED):
                 for bound in self.bound[alert_key(alert)].values():
                     bound.ended_at, bound.ended_by = whole_ms(now), event.id
+
+    async def standing(self, receiver: str, *, ended_since: datetime) -> list[Standing]:
+        found = []
+        for key, bound_by in sorted(self.bound.items(), key=lambda item: item[0][::-1]):
+            bound = bound_by.get(receiver)
+            if bound is None or bound.told_at is None or (bound.ended_at and bound.ended_at < whole_ms(ended_since)):
+                continue
+            event = self.events[bound.event_id]
+            alert = next(each for each in event.alerts if alert_key(each) == key)
+            if bound.ended_at is not None:
+                alert = replace(alert, status=AlertStatus.RESOLVED, ends_at=bound.ended_at)
+            found.append(Standing(alert=alert, event=event, acknowledged=self._acknowledgements.get(key)))
+        return found
+
+    async def note(self, receiver: str, key: str) -> str | None:
+        return self._notes.get((receiver, key))
+
+    async def write_note(self, receiver: str, key: str, text: str | None, *, now: datetime) -> None:
+        if text is None:
+            self._notes.pop((receiver, key), None)
+        else:
+            self._notes[receiver, key] = text
 
     def _write_event(self, event: Event) -> None:
         if event.id not in self.events:

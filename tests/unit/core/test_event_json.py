@@ -42,6 +42,7 @@ def test_an_alert_in_the_contracts_shape() -> None:
         "severity": "critical",
         "starts_at": "2026-01-01T00:00:15.000Z",
         "ends_at": None,
+        "labels": {"instance_name": "office-2026", "status": "ERROR"},
     }
 
 

@@ -29,7 +29,7 @@ def notices(text: str) -> list[str]:
         ("receivers: [{name: x, type: console, min_severity: info, max_age: 1h, timeout: 1s}]", []),
         (
             "receivers: [{name: x, type: console, send_resolved: no, digest_over: 0, rate_limit: 1/1s, template: {}}]",
-            ["receivers[0].template"],
+            [],
         ),
         ("receivers: [{name: x, type: pagerduty, routing_key: k}]", ["receivers[0].type"]),
         ("receivers: [{name: x, type: alertmanager, url: 'http://h'}]", ["receivers[0].type"]),
