@@ -136,20 +136,24 @@ class Queue(Database):
 
     async def held(self, receiver: str) -> Sequence[Delivery]:
         """Deliveries suppressed by a silence or a maintenance window whose alerts fire still and were not told."""
-        of_open_alert = exists().where(
-            alert_receivers.c.event_id == deliveries.c.event_id,
-            alert_receivers.c.receiver == deliveries.c.receiver,
-            alert_receivers.c.told_at_ms.is_(None),
-            alert_receivers.c.ended_at_ms.is_(None),
-        )
-        return await self._deliveries(
-            and_(
-                deliveries.c.receiver == receiver,
+        of_open_alerts = (
+            select(deliveries.c.id)
+            .join(
+                alert_receivers,
+                and_(
+                    alert_receivers.c.event_id == deliveries.c.event_id,
+                    alert_receivers.c.receiver == deliveries.c.receiver,
+                ),
+            )
+            .where(
+                alert_receivers.c.receiver == receiver,
+                alert_receivers.c.ended_at_ms.is_(None),
+                alert_receivers.c.told_at_ms.is_(None),
                 deliveries.c.state == DeliveryState.SUPPRESSED.value,
                 deliveries.c.last_reason.in_(_QUIET),
-                of_open_alert,
             )
         )
+        return await self._deliveries(deliveries.c.id.in_(of_open_alerts))
 
     async def _deliveries(self, condition: ColumnElement[bool], *, limit: int | None = None) -> list[Delivery]:
         """The deliveries that meet it, each as its receiver is to be told, with what it owes and is acknowledged."""
