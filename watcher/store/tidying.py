@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from watcher.core.clock import Clock
 from watcher.core.errors import StoreError
 from watcher.core.facts import Observer, StoreFailed, StoreRecovered
-from watcher.store.retention import Retention
 
 _EVERY_S = 3600.0
 _AT_A_TIME = 500
@@ -15,7 +15,15 @@ _BETWEEN_S = 0.5  # others want to write, too
 _WHO = "retention"
 
 
-async def keep_tidy(store: Retention, *, retention: timedelta, clock: Clock, observer: Observer) -> None:
+class Forgetting(Protocol):
+    """What can be made to forget."""
+
+    async def prune(self, *, before: datetime, limit: int) -> int:
+        """Forget at most so many events of before that time; how many. Raises StoreError."""
+        ...
+
+
+async def keep_tidy(store: Forgetting, *, retention: timedelta, clock: Clock, observer: Observer) -> None:
     """Forget what is older than `retention`, in small steps, again and again, until cancelled."""
     failing = False
     while True:
