@@ -17,7 +17,7 @@ demo: $(VENV)/installed ## See it work: simulated cloud, daemon, notifications, 
 	@$(BIN)/watcher demo --for 60s
 
 test: lint $(VENV)/components ## Lint, types, import contracts and all tests
-	@$(BIN)/python -m pytest --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=95 >/dev/null \
+	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=95 >/dev/null \
 		|| { $(BIN)/python -m coverage report; exit 1; }
 
 lint: $(VENV)/developed ## Ruff, mypy, the import contracts and hadolint

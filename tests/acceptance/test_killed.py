@@ -204,6 +204,7 @@ class Killer:
         return stat.st_size, stat.st_mtime_ns
 
 
+@pytest.mark.long
 async def test_killed_at_any_moment_it_loses_nothing_and_makes_up_nothing(
     cloud: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.mark.long
 def test_nothing_is_lost_invented_or_told_twice() -> None:
     seeds = range(_FIRST, _FIRST + _COUNT)
     spawn = multiprocessing.get_context("spawn")
