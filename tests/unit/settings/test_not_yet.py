@@ -33,7 +33,7 @@ def notices(text: str) -> list[str]:
         ),
         ("receivers: [{name: x, type: pagerduty, routing_key: k}]", ["receivers[0].type"]),
         ("receivers: [{name: x, type: alertmanager, url: 'http://h'}]", ["receivers[0].type"]),
-        ("receivers: [{name: x, type: apprise, urls: [a]}]", ["receivers[0].type"]),
+        ("receivers: [{name: x, type: apprise, urls: ['json://h']}]", []),
         ("receivers: [{name: x, type: slack, webhook_url: 'http://h'}]", []),
         ("receivers: [{name: x, type: slack, bot_token: t, channel: c}]", ["receivers[0].bot_token"]),
         ("receivers: [{name: x, type: webhook, url: 'http://h', format: standard}]", []),

@@ -38,7 +38,7 @@ receivers:
   - {{name: bot, type: slack, bot_token: {CANARY}, channel: c}}
   - {{name: oncall, type: pagerduty, routing_key: {CANARY}, url: "https://u:{CANARY}@h/"}}
   - {{name: am, type: alertmanager, url: "https://u:{CANARY}@h/"}}
-  - {{name: misc, type: apprise, urls: ["mailto://u:{CANARY}@h"]}}
+  - {{name: misc, type: apprise, urls: ["mailto://u:{CANARY}@h.example"]}}
 store: {{url: "sqlite:///watcher.db?key={CANARY}"}}
 web: {{auth: {{bearer_token: {CANARY}}}, external_url: "https://u:{CANARY}@h/"}}
 heartbeat: {{url: "https://h/{CANARY}"}}
