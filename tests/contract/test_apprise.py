@@ -361,7 +361,7 @@ class TestTheLibrary:
 class TestTexts:
     async def test_it_reads_well(self, sink: Sink) -> None:
         async with receiver_of(address(sink)) as receiver:
-            await receiver.send(replace(NOTIFICATION, test=True))
+            await receiver.send(replace(NOTIFICATION, events=(event(),), test=True))
         body = sink.received[0].json
         assert (body["title"], body["type"]) == ("✅ [TEST] office-2026 is BUILT", "success")
         assert body["message"].splitlines()[:2] == ["BUILDING → BUILT after 23 min 32 s", "Severity: info"]

@@ -86,7 +86,8 @@ async def test_everything_can_be_said(type_name: str, sink: Sink) -> None:
     async with opened(config) as receiver:
         for name, notification in EVERYTHING.items():
             assert await receiver.send(notification), name
-    assert len(sink.received) == (len(EVERYTHING) if type_name in HTTP_CASES else 0)
+    if type_name not in HTTP_CASES or HTTP_CASES[type_name].one_request:
+        assert len(sink.received) == (len(EVERYTHING) if type_name in HTTP_CASES else 0)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

@@ -31,7 +31,7 @@ def notices(text: str) -> list[str]:
             "receivers: [{name: x, type: console, send_resolved: no, digest_over: 0, rate_limit: 1/1s, template: {}}]",
             [],
         ),
-        ("receivers: [{name: x, type: pagerduty, routing_key: k}]", ["receivers[0].type"]),
+        ("receivers: [{name: x, type: pagerduty, routing_key: k, region: eu, informational: yes}]", []),
         ("receivers: [{name: x, type: alertmanager, url: 'http://h'}]", ["receivers[0].type"]),
         ("receivers: [{name: x, type: apprise, urls: ['json://h']}]", []),
         ("receivers: [{name: x, type: slack, webhook_url: 'http://h'}]", []),
