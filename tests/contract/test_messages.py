@@ -14,16 +14,17 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.contract.test_receivers import HTTP_CASES, NOTIFICATION, OTHER_CASES, SECRET, SETTINGS, opened
 from tests.fakes.clock import FakeClock
 from tests.fakes.sink import Reply, Sink
+from tests.fakes.slack import Slack, blocks_of
 from tests.fakes.stories import REASON, many, stories
 from tests.fakes.values import at, event, history
-from watcher.core.errors import DeliveryError
+from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.event_json import format_time, to_json
 from watcher.core.model import AlertStatus, Event, EventKind, Notification, Reason, Severity
 from watcher.core.ports import Receiver
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 from watcher.receivers.message import describe
-from watcher.receivers.slack import blocks
+from watcher.receivers.slack_blocks import content
 
 STORIES = stories()
 HOSTILE = "a\nb\x1b[31mred\x1b[0m\u202eevil\u2028\x00 <!channel> *x* _y_ `z` ~q~ & <https://evil.example|click>"
@@ -80,7 +81,13 @@ def test_there_is_a_story_of_every_kind_and_alert_in_both_directions() -> None:
     assert told == {(name, status) for name in names for status in AlertStatus}
 
 
-@pytest.mark.parametrize("type_name", [*HTTP_CASES, *OTHER_CASES])
+def shown_title(notification: Notification) -> str:
+    message = describe(notification, links=Links())
+    title = f"{message.emoji} {message.title}"
+    return title if units(title) <= 150 else title.encode("utf-16-le")[:298].decode("utf-16-le", "ignore") + "…"
+
+
+@pytest.mark.parametrize("type_name", [name for name in (*HTTP_CASES, *OTHER_CASES) if name != "slack-bot"])
 async def test_everything_can_be_said(type_name: str, sink: Sink) -> None:
     config = HTTP_CASES[type_name].config(sink.url) if type_name in HTTP_CASES else OTHER_CASES[type_name]
     async with opened(config) as receiver:
@@ -88,6 +95,18 @@ async def test_everything_can_be_said(type_name: str, sink: Sink) -> None:
             assert await receiver.send(notification), name
     if type_name not in HTTP_CASES or HTTP_CASES[type_name].one_request:
         assert len(sink.received) == (len(EVERYTHING) if type_name in HTTP_CASES else 0)
+
+
+@pytest.mark.parametrize("kind", ["webhook", "bot"])
+async def test_a_strict_slack_takes_everything(kind: str) -> None:
+    async with Slack() as slack:
+        config = slack.bot if kind == "bot" else {"type": "slack", "webhook_url": slack.webhook_url}
+        for name, notification in EVERYTHING.items():
+            async with opened(config) as receiver:  # of which each has a notebook of its own
+                assert await receiver.send(notification), name
+        assert slack.refusals == []
+        told = [message for message in slack.messages if message.thread_ts or not slack.replies(message)]
+    assert [message.title for message in told] == [shown_title(notification) for notification in EVERYTHING.values()]
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -227,12 +246,12 @@ def units(text: str) -> int:
 
 class TestSlack:
     def shown(self, notification: Notification) -> list[dict[str, Any]]:
-        return blocks(describe(notification, links=Links(external_url="https://w.example/")))
+        return blocks_of(content(describe(notification, links=Links(external_url="https://w.example/"))))
 
     @pytest.mark.parametrize("name", EVERYTHING)
     def test_within_slacks_limits(self, name: str) -> None:
         shown = self.shown(EVERYTHING[name])
-        assert 2 <= len(shown) <= 50
+        assert 2 <= len(shown) <= 20  # of an attachment, no more may be taken: slackapi/bolt-python#914
         for block in shown:
             if block["type"] == "header":
                 assert 1 <= units(block["text"]["text"]) <= 150
@@ -305,11 +324,68 @@ class TestSlack:
             await receiver.send(NOTIFICATION)
         assert sink.received[0].json["text"] == "✅ office-2026 is BUILT: BUILDING → BUILT after 23 min 32 s"
 
-    async def test_slacks_own_words_are_kept(self, sink: Sink) -> None:
-        sink.replies.append(Reply(status=404, body="channel_is_archived"))
+    @pytest.mark.parametrize(
+        ("status", "word", "reason", "permanent", "advice"),
+        [
+            (410, "channel_is_archived", FailureReason.CLIENT_ERROR, True, "unarchive it"),
+            (404, "channel_not_found", FailureReason.CLIENT_ERROR, True, "no such channel"),
+            (404, "no_service", FailureReason.AUTH_ERROR, True, "new incoming webhook"),
+            (404, "no_active_hooks", FailureReason.AUTH_ERROR, True, "new incoming webhook"),
+            (403, "invalid_token", FailureReason.AUTH_ERROR, True, "new incoming webhook"),
+            (403, "action_prohibited", FailureReason.AUTH_ERROR, True, "administrator"),
+            (403, "posting_to_general_channel_denied", FailureReason.CLIENT_ERROR, True, "another channel"),
+            (400, "invalid_payload", FailureReason.CLIENT_ERROR, True, "report"),
+            (400, "invalid_attachments\n", FailureReason.CLIENT_ERROR, True, "report"),
+            (429, "rate_limited", FailureReason.RATE_LIMITED, False, "tried again"),
+            (500, "rollup_error", FailureReason.SERVER_ERROR, False, "tried again"),
+        ],
+    )
+    async def test_slacks_own_words_are_kept_and_explained(
+        self, sink: Sink, status: int, word: str, reason: FailureReason, permanent: bool, advice: str
+    ) -> None:
+        sink.replies.append(Reply(status=status, body=word, headers={"Retry-After": "7"}))
         async with opened(HTTP_CASES["slack"].config(sink.url)) as receiver:
-            with pytest.raises(DeliveryError, match="HTTP 404: channel_is_archived"):
+            with pytest.raises(
+                DeliveryError, match=f"^answered HTTP {status}: {word.strip()} \\(.*{advice}"
+            ) as failure:
                 await receiver.send(NOTIFICATION)
+        error = failure.value
+        assert (error.reason, error.permanent, error.retry_after_s) == (reason, permanent, None if permanent else 7.0)
+
+    @pytest.mark.parametrize("name", EVERYTHING)
+    def test_the_bar_has_the_colour_of_the_tone(self, name: str) -> None:
+        message = describe(EVERYTHING[name], links=Links())
+        shown = content(message)
+        assert [block["type"] for block in shown["blocks"]] == ["header"]
+        assert [set(each) for each in shown["attachments"]] == [{"color", "blocks"}]
+        assert shown["attachments"][0]["color"] == message.tone.colour
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            (),
+            ("",),
+            ("a", "", "b"),
+            tuple(letter * 900 for letter in "abcdefg"),
+            ("办" * 2800, "公"),
+            ("x" * 5000,) * 5,
+            (HOSTILE,) * 99,
+            ("\N{ROCKET}" * 90,) * 90,
+            ('"' * 50,) * 200,
+        ],
+    )
+    def test_a_body_of_any_size_is_within_slacks_limits(self, lines: tuple[str, ...]) -> None:
+        message = replace(describe(NOTIFICATION, links=Links()), body=lines)
+        shown = blocks_of(content(message))
+        assert all(1 <= units(part["text"]) <= 3000 for part in parts(shown))
+        assert units(json.dumps(shown, ensure_ascii=False)) <= 12_000
+        text = "\n".join(part["text"] for part in [*parts(shown)][1:])
+        assert text == ("\n".join(lines).strip() or "-") or (len("\n".join(lines)) > 7000 and text.endswith("…"))
+
+    def test_an_address_is_shown_whole_or_not_at_all(self) -> None:
+        links = (("Long", "https://w/" + "x" * 3000), ("Short", "https://w/"))
+        shown = blocks_of(content(replace(describe(NOTIFICATION, links=Links()), links=links)))
+        assert shown[-1]["elements"][0]["text"] == "<https://w/|Short>"
 
 
 class TestConsole:

@@ -21,8 +21,10 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
+async def sink(request: pytest.FixtureRequest) -> AsyncIterator[Sink]:
     async with Sink() as sink:
+        if "case" in request.fixturenames:
+            sink.good = Reply(body=request.getfixturevalue("case").good)
         yield sink
 
 
@@ -34,9 +36,9 @@ async def test_secrets_stay_secret(case: Case, sink: Sink, caplog: pytest.LogCap
     async with opened(case.config(sink.url)) as receiver:
         for _ in range(4):
             with pytest.raises(DeliveryError) as failure:
-                await receiver.send(NOTIFICATION)
+                await receiver.send(case.notification)
             shown += [str(failure.value), repr(failure.value), repr(receiver)]
-        await receiver.send(NOTIFICATION)
+        await receiver.send(case.notification)
     assert not [text for text in (*shown, caplog.text) for secret in case.secrets if secret in text]
 
 
@@ -55,12 +57,15 @@ ECHOES: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
 async def test_a_receiver_that_tells_our_secrets_is_not_quoted(case: Case, sink: Sink, echo: str, status: int) -> None:
     config = case.config(sink.url)
-    secrets = {*case.secrets, *(value for key, value in config.items() if key in ("url", "secret", "webhook_url"))}
+    secrets = {
+        *case.secrets,
+        *(value for key, value in config.items() if key in ("url", "secret", "webhook_url", "bot_token")),
+    }
     async with opened(config) as receiver:
         for secret in secrets:
             sink.replies.append(Reply(status=status, body=ECHOES[echo](secret)))
             try:
-                answer = await receiver.send(NOTIFICATION)
+                answer = await receiver.send(case.notification)
             except DeliveryError as error:
                 answer = str(error)
             assert f"HTTP {status}" in answer

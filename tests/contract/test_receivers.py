@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import pytest
@@ -34,7 +34,8 @@ SETTINGS: TypeAdapter[Any] = TypeAdapter(AnyReceiverSettings)
 class Case:
     """How to configure a receiver for a server at `url`, and the words that must never be shown.
 
-    Not `one_request`: a notification may take several, or none; `NOTIFICATION` takes one.
+    `good` is the body of a good answer; with `reads_answers`, any other body is none, whatever the status. Not
+    `one_request`: a notification may take several, or none; `notification` takes one, for some a test (`as_test`).
     """
 
     config: Callable[[str], dict[str, Any]]
@@ -42,6 +43,14 @@ class Case:
     reads_on: bool = True
     """Whether it reads on after an informational answer."""
     one_request: bool = True
+    as_test: bool = False
+    good: str = "ok"
+    reads_answers: bool = False
+
+    @property
+    def notification(self) -> Notification:
+        """One that takes a single request."""
+        return replace(NOTIFICATION, test=self.as_test)
 
 
 HTTP_CASES = {
@@ -65,11 +74,18 @@ HTTP_CASES = {
         ("canary-integration", "canary-query"),
         one_request=False,
     ),
+    "slack-bot": Case(
+        lambda url: {"type": "slack", "bot_token": "xoxb-canary", "channel": "#images", "api_url": f"{url}/api/"},
+        ("xoxb-canary",),
+        good='{"ok": true, "channel": "C0", "ts": "1503435956.000247"}',
+        reads_answers=True,
+        one_request=False,
+        as_test=True,
+    ),
 }
 OTHER_CASES = {"console": {"type": "console"}}
 PLANNED_CASES: dict[str, dict[str, Any]] = {
     "alertmanager": {"type": "alertmanager", "url": "http://127.0.0.1:1"},
-    "slack-bot": {"type": "slack", "bot_token": "xoxb-canary", "channel": "C0"},
     "webhook-cloudevents": {"type": "webhook", "url": "http://127.0.0.1:1", "format": "cloudevents"},
     "webhook-alertmanager": {"type": "webhook", "url": "http://127.0.0.1:1", "format": "alertmanager"},
 }
@@ -98,8 +114,10 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
+async def sink(request: pytest.FixtureRequest) -> AsyncIterator[Sink]:
     async with Sink() as sink:
+        if "case" in request.fixturenames:
+            sink.good = Reply(body=request.getfixturevalue("case").good)
         yield sink
 
 
@@ -111,10 +129,10 @@ NOTIFICATION = Notification(id=event().id, events=(event(alerts=(_ALERT,)),))
 
 async def test_accepted(case: Case, sink: Sink) -> None:
     async with opened(case.config(sink.url)) as receiver:
-        answer = await receiver.send(NOTIFICATION)
+        answer = await receiver.send(case.notification)
+        assert [request.method for request in sink.received] == ["POST"]
         await receiver.reach()
-    assert answer == "HTTP 200 ok"
-    assert [request.method for request in sink.received] == ["POST"]
+    assert answer.partition(":")[0] == "HTTP 200 ok"
     assert sink.received[0].headers["content-type"].startswith("application/json")
 
 
@@ -131,6 +149,7 @@ class Verdict:
 
 
 DELIVERED = Verdict("delivered")
+NO_ANSWER = Verdict("retry", R.OTHER)
 EVERY_STATUS = {
     **dict.fromkeys(range(200, 300), DELIVERED),
     **dict.fromkeys(range(300, 400), Verdict("dead", R.CLIENT_ERROR)),
@@ -145,9 +164,9 @@ EVERY_STATUS = {
 }
 
 
-async def verdict(receiver: Receiver) -> Verdict:
+async def verdict(receiver: Receiver, case: Case) -> Verdict:
     try:
-        await receiver.send(NOTIFICATION)
+        await receiver.send(case.notification)
     except DeliveryError as error:
         return Verdict("dead" if error.permanent else "retry", error.reason, error.too_large)
     return DELIVERED
@@ -155,14 +174,16 @@ async def verdict(receiver: Receiver) -> Verdict:
 
 async def test_every_final_answer_is_judged(case: Case, sink: Sink) -> None:
     """Each of 400 statuses, those of 3xx with a `Location` on another host, which is never asked."""
+    expected = {**EVERY_STATUS, **({204: NO_ANSWER} if case.reads_answers else {})}
     async with Sink() as other, opened(case.config(sink.url)) as receiver:
         judged = {}
         for status in EVERY_STATUS:
             headers = {"Location": f"{other.url}/elsewhere"} if 300 <= status < 400 else {}
-            sink.replies.append(Reply(status=status, body="" if status in (204, 304) else "words", headers=headers))
-            judged[status] = await verdict(receiver)
+            body = case.good if status < 300 else "words"
+            sink.replies.append(Reply(status=status, body="" if status in (204, 304) else body, headers=headers))
+            judged[status] = await verdict(receiver, case)
         assert other.received == []
-    assert {status: told for status, told in judged.items() if told != EVERY_STATUS[status]} == {}
+    assert {status: told for status, told in judged.items() if told != expected[status]} == {}
     assert len(sink.received) == len(EVERY_STATUS)
     assert {request.method for request in sink.received} == {"POST"}
 
@@ -172,39 +193,47 @@ async def test_an_informational_answer_comes_before_the_final_one(case: Case, si
     """1xx says nothing of the outcome (RFC 9110 section 15.2): what counts is what follows."""
     async with opened(case.config(sink.url)) as receiver:
         for status in (100, *range(102, 200)):
-            answer = f"HTTP/1.1 {status} Wait\r\n\r\nHTTP/1.1 {final} Well\r\nContent-Length: 2\r\n\r\nok"
+            head = f"HTTP/1.1 {final} Well\r\nContent-Length: {len(case.good)}"
+            answer = f"HTTP/1.1 {status} Wait\r\n\r\n{head}\r\n\r\n{case.good}"
             sink.replies.append(Reply(raw=answer.encode()))
             told = case.reads_on or status == 100
-            assert await verdict(receiver) == (EVERY_STATUS[final] if told else Verdict("retry", R.OTHER)), status
+            expected = EVERY_STATUS[final] if told else Verdict("retry", R.OTHER)
+            assert await verdict(receiver, case) == expected, status
     assert len(sink.received) == 99
 
 
 async def test_switching_protocols_was_not_asked_for(case: Case, sink: Sink) -> None:
     sink.replies.append(Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"))
     async with opened(case.config(sink.url)) as receiver:
-        assert await verdict(receiver) == Verdict("dead", R.OTHER)
+        assert await verdict(receiver, case) == Verdict("dead", R.OTHER)
 
 
 async def test_an_informational_answer_alone_is_none(case: Case, sink: Sink) -> None:
     sink.replies.append(Reply(raw=b"HTTP/1.1 102 Processing\r\n\r\n", hang=True))
     async with opened(case.config(sink.url), timeout="50ms") as receiver:
-        assert await verdict(receiver) == Verdict("retry", R.TIMEOUT if case.reads_on else R.OTHER)
+        assert await verdict(receiver, case) == Verdict("retry", R.TIMEOUT if case.reads_on else R.OTHER)
 
 
 async def test_what_was_answered_is_told(case: Case, sink: Sink) -> None:
     sink.replies.extend([Reply(status=422, body="no\n  thanks"), Reply(status=201, body=""), Reply(body="x" * 5000)])
+    told = []
     async with opened(case.config(sink.url)) as receiver:
         with pytest.raises(DeliveryError, match=r"^answered HTTP 422: no thanks$"):
-            await receiver.send(NOTIFICATION)
-        assert await receiver.send(NOTIFICATION) == "HTTP 201"
-        assert await receiver.send(NOTIFICATION) == "HTTP 200 " + "x" * 200
+            await receiver.send(case.notification)
+        for _ in range(2):
+            try:
+                told.append(await receiver.send(case.notification))
+            except DeliveryError as error:
+                told.append(str(error))
+    said = ["HTTP 201", "HTTP 200 " + "x" * 200]
+    assert told == ([f"answered {each}: not an answer of Slack's API" for each in said] if case.reads_answers else said)
 
 
 @pytest.mark.parametrize("head", [b"", b"Content-Type: text/plain; charset=no-such-code\r\n"])
 async def test_a_success_is_one_whatever_it_says(case: Case, sink: Sink, head: bytes) -> None:
     sink.replies.append(Reply(raw=b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: 3\r\n\r\n\xff\xfe\x00"))
     async with opened(case.config(sink.url)) as receiver:
-        assert await verdict(receiver) == DELIVERED
+        assert await verdict(receiver, case) == (NO_ANSWER if case.reads_answers else DELIVERED)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 599])
@@ -232,7 +261,7 @@ async def test_retry_after(case: Case, sink: Sink, status: int, header: str, sec
     sink.replies.append(Reply(status=status, headers=headers))
     async with opened(case.config(sink.url)) as receiver:
         with pytest.raises(DeliveryError) as failure:
-            await receiver.send(NOTIFICATION)
+            await receiver.send(case.notification)
     assert failure.value.retry_after_s == seconds
 
 
@@ -241,7 +270,7 @@ async def test_retry_after_means_nothing_where_nothing_is_tried_again(case: Case
     sink.replies.append(Reply(status=status, headers={"Retry-After": "7"}))
     async with opened(case.config(sink.url)) as receiver:
         with pytest.raises(DeliveryError) as failure:
-            await receiver.send(NOTIFICATION)
+            await receiver.send(case.notification)
     assert (failure.value.permanent, failure.value.retry_after_s) == (True, None)
 
 
@@ -252,7 +281,7 @@ async def test_a_redirect_is_not_followed(case: Case, sink: Sink, status: int, p
         location = place.format(other=other.url, host=other.url.removeprefix("http://"))
         sink.replies.append(Reply(status=status, headers={"Location": location}))
         with pytest.raises(DeliveryError, match=f"HTTP {status}") as failure:
-            await receiver.send(NOTIFICATION)
+            await receiver.send(case.notification)
         assert (failure.value.permanent, failure.value.reason) == (True, R.CLIENT_ERROR)
         assert "redirect" in str(failure.value)
         assert other.received == []
@@ -275,7 +304,7 @@ async def test_a_broken_connection_is_tried_again(case: Case, sink: Sink, reply:
     sink.replies.append(reply)
     async with opened(case.config(sink.url)) as receiver:
         with pytest.raises(DeliveryError) as failure:
-            await receiver.send(NOTIFICATION)
+            await receiver.send(case.notification)
     assert (failure.value.permanent, failure.value.reason) == (False, R.NETWORK)
 
 
@@ -283,7 +312,7 @@ async def test_a_broken_connection_is_tried_again(case: Case, sink: Sink, reply:
 async def test_no_answer_in_time(case: Case, sink: Sink, raw: bytes) -> None:
     sink.replies.append(Reply(hang=True, raw=raw))
     async with opened(case.config(sink.url), timeout="50ms") as receiver:
-        assert await verdict(receiver) == Verdict("retry", R.TIMEOUT)
+        assert await verdict(receiver, case) == Verdict("retry", R.TIMEOUT)
 
 
 async def test_a_name_that_nobody_knows(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +321,7 @@ async def test_a_name_that_nobody_knows(case: Case, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     async with opened(case.config("http://receiver.example")) as receiver:
-        for attempt in (receiver.send(NOTIFICATION), receiver.reach()):
+        for attempt in (receiver.send(case.notification), receiver.reach()):
             with pytest.raises(DeliveryError, match=r"receiver\.example:80: Name or service not known") as failure:
                 await attempt
             assert (failure.value.permanent, failure.value.reason) == (False, R.NETWORK)
@@ -303,7 +332,7 @@ async def test_nobody_listens(case: Case) -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         async with opened(case.config(url)) as receiver:
-            for attempt in (receiver.send(NOTIFICATION), receiver.reach()):
+            for attempt in (receiver.send(case.notification), receiver.reach()):
                 with pytest.raises(DeliveryError) as failure:
                     await attempt
                 assert (failure.value.permanent, failure.value.reason) == (False, R.NETWORK)
@@ -314,7 +343,7 @@ async def test_a_certificate_of_a_stranger(case: Case) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     async with Sink(tls=context) as sink, opened(case.config(sink.url)) as receiver:
-        for attempt in (receiver.send(NOTIFICATION), receiver.reach()):
+        for attempt in (receiver.send(case.notification), receiver.reach()):
             with pytest.raises(DeliveryError) as failure:
                 await attempt
             assert (failure.value.permanent, failure.value.reason) == (False, R.NETWORK)
@@ -328,7 +357,7 @@ async def test_one_side_speaks_tls_and_the_other_does_not(case: Case, speaks: st
     async with Sink(tls=context if speaks == "https" else None) as sink:
         url = sink.url.replace("https:", "http:") if speaks == "https" else sink.url.replace("http:", "https:")
         async with opened(case.config(url)) as receiver:
-            assert await verdict(receiver) == Verdict("retry", R.NETWORK)
+            assert await verdict(receiver, case) == Verdict("retry", R.NETWORK)
         assert sink.received == []
 
 
@@ -336,8 +365,8 @@ async def test_an_endless_answer_is_cut(case: Case, sink: Sink) -> None:
     sink.replies.append(Reply(status=400, endless=True))
     async with opened(case.config(sink.url)) as receiver:
         with pytest.raises(DeliveryError) as failure:
-            await receiver.send(NOTIFICATION)
-        await receiver.send(NOTIFICATION)
+            await receiver.send(case.notification)
+        await receiver.send(case.notification)
     assert "HTTP 400" in str(failure.value)
     assert len(str(failure.value)) < 300
 
@@ -346,7 +375,7 @@ def test_slack_is_paced_unless_told_otherwise() -> None:
     rates = {}
     for name, config in {**{name: case.config("http://h") for name, case in HTTP_CASES.items()}, **OTHER_CASES}.items():
         rates[name] = SETTINGS.validate_python({"name": "it", **config}).rate_limit
-    assert rates.pop("slack") == Rate(1, 1.0)
+    assert rates.pop("slack") == rates.pop("slack-bot") == Rate(1, 1.0)
     assert set(rates.values()) == {None}
     schema = json_schema()["$defs"]["SlackSettings"]["properties"]["rate_limit"]
     assert schema["default"] == "1/1s"

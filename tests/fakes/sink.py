@@ -49,11 +49,12 @@ class Received:
 
 
 class Sink:
-    """Records every request; replies with the next scripted reply, then with 200."""
+    """Records every request; replies with the next scripted reply, then with `good`."""
 
     def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> None:
         self.replies = deque(replies)
         self.received: list[Received] = []
+        self.good = Reply()
         self.url = ""
         self._tls = tls
         self._news = asyncio.Event()
@@ -89,7 +90,7 @@ class Sink:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.received.append(Received(request.method, request.path_qs, headers, body))
         self._news.set()
-        reply = self.replies.popleft() if self.replies else Reply()
+        reply = self.replies.popleft() if self.replies else self.good
         transport = request.transport
         assert transport is not None
         if reply.raw:

@@ -28,8 +28,6 @@ class NotYet:
 NOT_YET = (
     NotYet("alerts.build_failed", _NO_ALERT),
     NotYet("receivers[].type", _DEAD_LETTERS, only=frozenset({"alertmanager"})),
-    NotYet("receivers[].bot_token", _DEAD_LETTERS),
-    NotYet("receivers[].bot_token_file", _DEAD_LETTERS),
     NotYet("receivers[].format", _DEAD_LETTERS, only=frozenset({"cloudevents", "alertmanager"})),
     NotYet("cluster", "there is one replica"),
     NotYet("web.tls", "plain HTTP is served"),

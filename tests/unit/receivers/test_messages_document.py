@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.sink import Sink
+from tests.fakes.slack import blocks_of
 from tests.fakes.stories import many, stories
 from watcher.core.clock import SystemClock
 from watcher.core.model import Notification
@@ -73,7 +74,7 @@ async def posted(section: type[SlackSettings | WebhookSettings], notification: N
 def slack_text(body: Any) -> str:
     """The blocks as they are read: a fact a line, no marks but the links."""
     lines = list[str]()
-    for block in body["blocks"]:
+    for block in blocks_of(body):
         if "fields" in block:
             texts = [text["text"].strip("*") for text in block["fields"]]
             lines += [f"{label:<10} {value}" for label, value in zip(texts[::2], texts[1::2], strict=True)]

@@ -168,6 +168,10 @@ RECEIVER = "receivers:\n  - {name: x, "
             "type: slack, webhook_url: 'https://h', channel: c}",
             "receivers[0].channel: goes with 'bot_token'; an incoming webhook has its own channel",
         ),
+        (
+            "type: slack, webhook_url: 'https://h', api_url: 'https://h'}",
+            "receivers[0].api_url: goes with 'bot_token'; an incoming webhook has its own address",
+        ),
     ],
 )
 def test_receivers_say_what_they_lack(receiver: str, message: str) -> None:
