@@ -619,6 +619,19 @@ class TestDigests:
         await bot.send(*(story.see("BUILT", 3 * HOUR)[0] for story in stories_of[:2]))
         assert slack.calls.count("chat.update") == before + 1
 
+    async def test_another_try_notes_only_what_is_not_noted_yet(self, slack: Slack) -> None:
+        notebook = CrashingNotebook(0)
+        bot = Bot(slack, notebook)
+        stories_of = [Story(f"lab-{number}", InstanceKey("prod", str(number))) for number in range(6)]
+        for story in stories_of:
+            await bot.send(story.see("BUILDING", 0)[0])
+        notebook.left, digest = 5, [story.see("BUILT", MINUTE)[0] for story in stories_of]
+        with pytest.raises(StoreError):
+            await bot.send(*digest)
+        notebook.left = 0
+        await bot.send(*digest)
+        assert notebook.left == -3 - 6  # three threads, and what the six parents show
+
     async def test_a_crash_after_the_digest_does_not_repeat_it(self, slack: Slack) -> None:
         notebook = CrashingNotebook(4)
         bot, events = Bot(slack, notebook), run()

@@ -152,7 +152,9 @@ class SlackBotReceiver:
                 continue
             thread = reduce(Thread.after, events, before)
             if thread.at == events[-1].observed_at:
-                thread = await self._write(key, thread.changed(last=events[-1].id))
+                thread = thread.changed(last=events[-1].id)
+                if thread != before:  # a try that ran out of time is gone on with, not made anew
+                    await self._write(key, thread)
                 changed.append((thread, events[-1]))
         return sorted(changed, key=lambda pair: (not pair[0].ended, not pair[0].firing))
 
