@@ -44,6 +44,7 @@ def watched_of(source: SourceSettings, settings: Settings) -> Watched:
         rules=replace(
             alert_rules(settings), resolution_s=max(_RESOLUTION_AT_LEAST_S, 2 * poll.interval.total_seconds())
         ),
+        updating=tuple(receiver.name for receiver in settings.receivers if receiver.updates),
     )
 
 
@@ -53,6 +54,7 @@ def alert_rules(settings: Settings) -> AlertRules:
     return AlertRules(
         error=alerts.error.severity,
         build_failed=alerts.build_failed.severity,
+        build_failed_after_s=alerts.build_failed.after.total_seconds(),
         stuck=alerts.stuck.severity,
         stuck_after_s={status: after.total_seconds() for status, after in alerts.stuck.after.items()},
         learned=alerts.stuck.learned,

@@ -23,7 +23,7 @@ from tests.fakes.values import at
 from watcher.core.alerts import ERROR
 from watcher.core.errors import ConfigurationError, StoreError
 from watcher.core.lessons import SAMPLES_KEPT
-from watcher.core.model import DeliveryState, Step, Suppression
+from watcher.core.model import DeliveryState, InstanceKey, Step, Suppression
 from watcher.core.ports import Change
 from watcher.store import Store, open_store
 from watcher.store.rows import event_row, state_row, to_ms
@@ -172,6 +172,23 @@ class TestVersions:
         finally:
             await store.close()
 
+    async def test_builds_that_an_earlier_version_saw_are_judged(self, path: Path) -> None:
+        seen = {"CREATING": "", "ACTIVE": "img-1", "BUILDING": "img-1", "BUILT": "img-1", "ERROR": "img-1"}
+        changes = [
+            Change(state=replace(Course(InstanceKey("prod", status)).sees(status, 0).state, image_id=image_id))
+            for status, image_id in seen.items()
+        ]
+        await asyncio.to_thread(_write_first_version, path, changes, {})
+        store = await open_store(f"sqlite:///{path}")
+        try:
+            known = {key.id: state.image_before for key, state in (await store.load("prod")).items()}
+        finally:
+            await store.close()
+        assert known == {"CREATING": "", "ACTIVE": "img-1", "BUILDING": "?img-1", "BUILT": None, "ERROR": None}
+
+
+_OF_THE_THIRD = ("image_before", "unconfirmed_at_ms", "reason", "search")
+
 
 def _write_first_version(path: Path, changes: list[Change], states: dict[str, DeliveryState]) -> None:
     """A store as the first version left it: its schema, and rows with the columns that it had."""
@@ -185,7 +202,7 @@ def _write_first_version(path: Path, changes: list[Change], states: dict[str, De
     with closing(sqlite3.connect(path)) as rows, rows:
         for change in changes:
             row = state_row(change.state)
-            known = ("image_source", "told_at_ms", "changed_at_ms", "flaps")
+            known = ("image_source", "told_at_ms", "changed_at_ms", "flaps", *_OF_THE_THIRD)
             _insert(rows, "instances", {name: row[name] for name in row if name not in known})
             for event, receivers in change.events:
                 body = json.loads(event_row(event)["body"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tests.fakes.values import instance
 from watcher.core.errors import CloudNotFoundError
@@ -33,6 +33,7 @@ class ScriptedCloud:
         self.on_show: Callable[[str], None] = lambda _: None
         self.steps: list[SubJob] | Exception = []
         self.asked_for_steps: list[str] = []
+        self.on_steps: Callable[[int], Awaitable[None]] = _at_once
         self.listed: list[str] = list(self._answers)
         self.pages_asked: list[int] = []
         self.page_failures: dict[int, Exception] = {}
@@ -63,11 +64,20 @@ class ScriptedCloud:
             raise answer
         return instance(answer, id=instance_id) if isinstance(answer, str) else answer
 
-    async def sub_jobs(self, job_type: str, *, job_id: str | None = None, status: str | None = None) -> list[SubJob]:
+    async def sub_jobs(
+        self,
+        job_type: str,
+        *,
+        job_id: str | None = None,
+        status: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[SubJob]:
         self.asked_for_steps.append(job_type)
+        await self.on_steps(offset)
         if isinstance(self.steps, Exception):
             raise self.steps
-        return self.steps
+        return [step for step in self.steps if step.job_type == job_type][offset : offset + limit]
 
     async def list_page(
         self, *, offset: int, limit: int = 100, name: str | None = None, enterprise_project_id: str | None = None
@@ -109,3 +119,7 @@ class ScriptedCloud:
 
     async def close(self) -> None:
         pass
+
+
+async def _at_once(_: int) -> None:
+    pass

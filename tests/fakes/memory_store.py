@@ -7,7 +7,7 @@ from datetime import datetime
 
 from watcher.core.errors import StoreError
 from watcher.core.model import Event, InstanceKey, InstanceState, Step
-from watcher.core.ports import Change
+from watcher.core.ports import Change, Explanation
 
 
 class MemoryStore:
@@ -19,6 +19,7 @@ class MemoryStore:
         self.told: list[tuple[str, str]] = []
         self.commits = 0
         self.learned: list[Step] = []
+        self.explained: list[Explanation] = []
         self.broken = False
 
     async def load(self, source: str) -> dict[InstanceKey, InstanceState]:
@@ -37,3 +38,5 @@ class MemoryStore:
             for event, receivers in change.events:
                 self.events.append(event)
                 self.told += [(event.id, receiver) for receiver in receivers]
+            if change.explained is not None:
+                self.explained.append(change.explained)

@@ -80,6 +80,23 @@ class ModelQueue:
         self._row_of[event.id, receiver] = row
         self._ids[receiver, row.state].add(delivery.id)
 
+    def reword(self, event: Event, *, size: int, updating: Collection[str], now: datetime) -> None:
+        """An event that is kept says something more; who took it by itself and can update what it sent is sent it."""
+        for row in self.rows.values():
+            if row.delivery.event.id != event.id:
+                continue
+            row.delivery, row.size = replace(row.delivery, event=event), size
+            is_delivered = row.state is DeliveryState.DELIVERED and row.delivery.digest_id is None
+            if is_delivered and row.delivery.receiver in updating:
+                row.delivery = replace(
+                    row.delivery,
+                    attempts=max(1, row.delivery.attempts),
+                    queued_at=now,
+                    next_attempt_at=now,
+                    is_late=True,
+                )
+                self._move(row, _PENDING)
+
     async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
         late, due = set[InstanceKey](), list[Waiting]()
         for row in self._of(receiver, _PENDING):

@@ -12,7 +12,7 @@ from tests.fakes.model_queue import REPEATS, Bound, ModelQueue, alert_key, of_st
 from watcher.core.event_json import from_json, to_json
 from watcher.core.lessons import SAMPLES_KEPT
 from watcher.core.model import AlertStatus, Event, InstanceKey, InstanceState, Step
-from watcher.core.ports import Change, Standing
+from watcher.core.ports import Change, Explanation, Standing
 
 _Told = Sequence[tuple[Event, tuple[str, ...]]]
 
@@ -65,6 +65,15 @@ class ModelStore(ModelQueue):
             for alert in of_status(event, AlertStatus.RESOLVED):
                 for bound in self.bound[alert_key(alert)].values():
                     bound.ended_at, bound.ended_by = whole_ms(now), event.id
+        for change in changes:
+            known = self.events.get(change.explained.event_id) if change.explained is not None else None
+            if change.explained is not None and known is not None and known.reason != change.explained.reason:
+                self._explain(change.explained, now=whole_ms(now))
+
+    def _explain(self, explained: Explanation, *, now: datetime) -> None:
+        event = self.events[explained.event_id] = replace(self.events[explained.event_id], reason=explained.reason)
+        self._sizes[event.id] = len(_body(event))
+        self.reword(self.events[event.id], size=self._sizes[event.id], updating=explained.receivers, now=now)
 
     async def standing(self, receiver: str, *, ended_since: datetime) -> list[Standing]:
         found = []
@@ -90,7 +99,7 @@ class ModelStore(ModelQueue):
 
     def _write_event(self, event: Event) -> None:
         if event.id not in self.events:
-            body = json.dumps(to_json(event), separators=(",", ":"), ensure_ascii=False)
+            body = _body(event)
             self.events[event.id] = from_json(json.loads(body))
             self._sizes[event.id] = len(body)
 
@@ -111,14 +120,21 @@ class ModelStore(ModelQueue):
         return [(name, True) for name in routed] + [each for each in reminded.items() if each[0] not in routed]
 
 
+def _body(event: Event) -> str:
+    return json.dumps(to_json(event), separators=(",", ":"), ensure_ascii=False)
+
+
 def _kept_state(state: InstanceState) -> InstanceState:
     """The state as a store keeps it: absences are not, and times are in whole milliseconds."""
+    search = state.search
     return replace(
         state,
         absences=0,
         since=whole_ms(state.since),
         observed_at=whole_ms(state.observed_at),
-        told_at=whole_ms(state.told_at) if state.told_at is not None else None,
+        told_at=_optional_ms(state.told_at),
+        unconfirmed_at=_optional_ms(state.unconfirmed_at),
+        search=replace(search, since=whole_ms(search.since), until=_optional_ms(search.until)) if search else None,
         changed_at=tuple(map(whole_ms, state.changed_at)),
         alerts=tuple(
             replace(
@@ -129,3 +145,7 @@ def _kept_state(state: InstanceState) -> InstanceState:
             for alert in state.alerts
         ),
     )
+
+
+def _optional_ms(at: datetime | None) -> datetime | None:
+    return whole_ms(at) if at is not None else None

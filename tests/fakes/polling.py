@@ -32,6 +32,7 @@ class Bench:
         watched: Sequence[str] | None = None,
         discover: tuple[DiscoverRule, ...] = (),
         rules: AlertRules | None = None,
+        updating: tuple[str, ...] = (),
     ) -> None:
         self.clock = FakeClock()
         self.cloud = ScriptedCloud(answers)
@@ -41,6 +42,7 @@ class Bench:
         self.discover = discover
         self.policy = policy
         self.rules = rules or AlertRules()
+        self.updating = updating
         self.poller = self.fresh_poller()
 
     def fresh_poller(self) -> SourcePoller:
@@ -51,6 +53,7 @@ class Bench:
                 discover=self.discover,
                 policy=self.policy,
                 rules=self.rules,
+                updating=self.updating,
             ),
             api=self.cloud,
             store=self.store,

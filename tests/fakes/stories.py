@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.fakes.values import KEY, at, event, observation
-from watcher.core.alerts import BUILD_FAILED, AlertRules, fingerprint
+from tests.fakes.values import KEY, at, observation
+from watcher.core.alerts import AlertRules, fingerprint
 from watcher.core.detector import detect
 from watcher.core.errors import CloudUnavailableError
 from watcher.core.lessons import Lessons
 from watcher.core.model import (
-    Alert,
-    AlertStatus,
     Event,
-    EventKind,
     InstanceKey,
     InstanceState,
     Reason,
-    Severity,
     Step,
 )
 from watcher.core.news import Context
 from watcher.core.outage import begin_outage, end_outage
+from watcher.core.reasons import Finding
 from watcher.core.timers import close, ring
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -48,7 +45,7 @@ class Story:
         more = {"name": self._name, "image_id": image_id} if status is not None else {}
         seen = observation(status, seconds, key=self._key, **more)
         before = self.state.observed_at if self.state is not None else None
-        context = replace(self._context, reason=reason, previous_observed_at=before)
+        context = replace(self._context, finding=Finding(reason=reason), previous_observed_at=before)
         self.state, events = detect(self.state, seen, context)
         return list(events)
 
@@ -186,22 +183,26 @@ def _outage() -> dict[str, Event]:
 
 
 def _build_failed() -> dict[str, Event]:
-    """Raised by a later version: a build that ends in BUILT with the image it began with."""
-    alert = Alert(
-        name=BUILD_FAILED,
-        fingerprint=fingerprint(BUILD_FAILED, KEY),
-        status=AlertStatus.FIRING,
-        severity=Severity.CRITICAL,
-        starts_at=at(MINUTE),
-    )
-    resolved = replace(alert, status=AlertStatus.RESOLVED, ends_at=at(HOUR))
-    at_first = {"kind": EventKind.BUILD_FAILED, "severity": Severity.CRITICAL, "observed_at": at(MINUTE)}
-    later = {"observed_at": at(HOUR), "from_status": "BUILT", "to_status": "BUILDING"}
-    reminding = {"kind": EventKind.REMINDER, "from_status": "BUILT", "observed_at": at(5 * HOUR)}
+    """Builds that end in BUILT with the image they began with."""
+    story = Story()
+    story.see("BUILT", 0, image_id="img-1")
+    story.see("BUILDING", MINUTE, image_id="img-1")
+    badly, failed = story.see("BUILT", 25 * MINUTE, image_id="img-1", reason=replace(REASON, exact=False))
+    [reminder] = story.wait(5 * HOUR)
+    [over] = story.see("BUILDING", 6 * HOUR, image_id="img-1")
+    silent = Story()
+    silent.see("BUILT", 0, image_id="img-1")
+    silent.see("BUILDING", MINUTE, image_id="img-1")
+    silent.see("BUILT", 25 * MINUTE, image_id="img-1")
+    [unexplained] = silent.wait(27 * MINUTE)
+    [after_all] = silent.see("BUILT", 40 * MINUTE, image_id="img-2")
     return {
-        "build failed": event(**at_first, alerts=(alert,), reason=REASON),
-        "build failed over": event(**later, severity=Severity.CRITICAL, alerts=(resolved,)),
-        "build failed reminder": event(**reminding, severity=Severity.CRITICAL, alerts=(alert,)),
+        "built badly": badly,
+        "build failed": failed,
+        "build failed reminder": reminder,
+        "build failed over": over,
+        "build failed without a reason": unexplained,
+        "built after all": after_all,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from watcher.core.alerts import AlertRules
 from watcher.core.detector import detect
 from watcher.core.errors import CloudUnavailableError
-from watcher.core.model import Event, EventKind, Instance, InstanceKey, InstanceState, Observation, Severity
+from watcher.core.model import Event, EventKind, Instance, InstanceKey, InstanceState, Observation, Severity, SubJob
 from watcher.core.news import Context
 from watcher.core.outage import begin_outage, end_outage
 
@@ -33,6 +33,28 @@ def instance(status: str, *, id: str = KEY.id, name: str = "office-2026", image_
         updated_at=str(more.get("update_time", "")),
         record=json.dumps(record, separators=(",", ":"), sort_keys=True),
     )
+
+
+def built(id: str = KEY.id, image_id: str = "img-new") -> Instance:  # noqa: A002
+    """What the cloud says of an instance that has an image, new where it had none before."""
+    return instance("BUILT", id=id, image_id=image_id)
+
+
+def failed_step(**changes: Any) -> SubJob:
+    """A step that failed, of any instance named as by default, whenever it was built."""
+    given: dict[str, Any] = {
+        "id": "sub-1",
+        "job_id": "job-1",
+        "job_type": "CREATE_SERVER_IMAGE",
+        "status": "FAILED",
+        "resource_id": "image-9",
+        "resource_name": "office-2026",
+        "begin_at": at(0),
+        "end_at": at(10_000_000),
+        "error_code": "WKS.0017",
+        "error_message": "sysprep failed",
+    }
+    return SubJob(**{**given, **changes})
 
 
 def observation(status: str | None, seconds: float = 0, *, key: InstanceKey = KEY, **more: Any) -> Observation:

@@ -28,6 +28,7 @@ class UnreliableStore:
         self._tell = tell
         self.is_over = False
         self.requeued: set[int] = set()
+        self.explained: set[str] = set()
 
     async def _do(self, what: str, work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:
         faults = self._faults
@@ -67,8 +68,11 @@ class UnreliableStore:
         return await self._do("orphans", lambda: self._store.alerting_beyond(sources), writes=False)
 
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
+        self.explained |= {change.explained.event_id for change in changes if change.explained is not None}
         await self._do("commit", lambda: self._store.commit(changes, now=now))
         for change in changes:
+            if change.explained is not None:
+                self._tell("explain", change.state.key.id, change.explained.event_id[:12])
             for event, receivers in change.events:
                 self._tell("commit", event.instance_id, event.sequence, event.kind.value, event.to_status, *receivers)
 

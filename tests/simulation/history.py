@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -11,10 +12,10 @@ from tests.simulation.faults import Spell
 from tests.simulation.run import Story, seconds_of
 from tests.simulation.setup import RULES, SOURCE
 from tests.simulation.world import Answer, Biography
-from watcher.core.alerts import FLAPPING, STUCK, problems
+from watcher.core.alerts import BUILD_FAILED, FLAPPING, STUCK, problems
 from watcher.core.event_json import to_json
 from watcher.core.lessons import far_longer_s
-from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, Presence
+from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, InstanceState, Presence
 
 _LATE_S = 60.0  # from the moment that an answer tells of to the moment it is taken: a slow cloud and a slow store
 _SEEN_WITHIN_S = 300.0  # a status that stands for so long while all is well is seen
@@ -24,6 +25,8 @@ _MS = 0.002
 
 Violations = Iterator[str]
 _SEEN = (EventKind.DISCOVERED, EventKind.TRANSITION)
+_OF_TIME = (EventKind.BUILD_FAILED, EventKind.REMINDER, EventKind.STUCK, EventKind.FLAPPING)
+_A_BUILD = 3  # events: what was before, BUILDING, BUILT
 _GONE = (EventKind.MISSING, EventKind.DELETED)
 
 
@@ -43,6 +46,8 @@ def check_history(story: Story) -> Violations:
         yield from _invented(biography, events)
         yield from _overlooked(story, biography, events)
         yield from _stuck(story, biography, events)
+        yield from _builds(story, biography, events)
+        yield from _reasons(story, biography, events)
         yield from _flapping(instance_id, events)
         yield from _end(story, biography, events)
     source = story.store.states.get(InstanceKey(SOURCE, ""))
@@ -167,6 +172,40 @@ def _last_seen(answers: Sequence[Answer], at_s: float) -> Answer | None:
     return next((answer for answer in reversed(answers) if answer.arrived_s <= at_s + _MS and not answer.error), None)
 
 
+def _builds(story: Story, biography: Biography, events: Sequence[Event]) -> Violations:
+    """A build that failed had no new image, and one that has none when all is over has failed."""
+    for event in events:
+        if event.kind is EventKind.BUILD_FAILED and event.record not in biography.in_doubt:
+            yield f"{biography.id}#{event.sequence}: its build is told to have failed, and it has its image"
+    changes = [place for place, event in enumerate(events) if event.kind not in _OF_TIME]
+    if len(changes) < _A_BUILD or changes[-1] != changes[-2] + 1:
+        return
+    before, building, built = (events[place] for place in (changes[-2] - 1, changes[-2], changes[-1]))
+    state = story.store.states[built.key]
+    images = {json.loads(event.record).get("image_id") for event in (before, building, built)}
+    is_seen = building.kind is EventKind.TRANSITION and (building.to_status, built.to_status) == ("BUILDING", "BUILT")
+    is_told = any(alert.name == BUILD_FAILED for alert in state.alerts)
+    if is_seen and len(images) == 1 and state.record in biography.in_doubt and not is_told:
+        yield f"{biography.id}: has no image at the end, and nobody was told"
+
+
+def _reasons(story: Story, biography: Biography, events: Sequence[Event]) -> Violations:
+    """A reason is that of a step of this instance which the cloud told of by then; no end has one."""
+    for event in events:
+        if event.reason is None:
+            continue
+        where = f"{biography.id}#{event.sequence}"
+        if event.reason.code != "unwatched" and event.kind in (EventKind.RECOVERED, EventKind.DELETED):
+            yield f"{where}: an end with the reason of what is over"
+        is_reminder = event.kind in (EventKind.REMINDER, EventKind.FLAPPING)
+        if event.to_status not in ("ERROR", "BUILT", "NULL") and not (is_reminder and event.to_status is None):
+            yield f"{where}: the reason of a failure that it left behind, in {event.to_status}"
+        known_s = [at_s for at_s, step in biography.steps if step.error_message == event.reason.message]
+        at_s = story.ended_s if event.id in story.explained else seconds_of(event)
+        if not known_s or min(known_s) > at_s:
+            yield f"{where}: a reason that nobody gave: {event.reason.message}"
+
+
 def _flapping(instance_id: str, events: Sequence[Event]) -> Violations:
     """Flapping begins with so many changes, and no single change is told then as if it were calm."""
     flaps = False
@@ -205,6 +244,7 @@ def _end(story: Story, biography: Biography, events: Sequence[Event]) -> Violati
     elif state.presence is Presence.PRESENT:
         yield f"{biography.id}: it is gone, and remembered as {state.status}"
     wanted = problems(state.status, state.presence)
+    wanted |= _open_doubt(biography, state)
     since_s = story.ended_s - (seconds_of(events[-1]) if events else 0.0)
     firing = {alert.name for alert in state.alerts}
     after_s = RULES.stuck_after_s.get(state.status or "", float("inf"))
@@ -219,6 +259,12 @@ def _end(story: Story, biography: Biography, events: Sequence[Event]) -> Violati
         yield f"{biography.id}: {firing} fire, and nobody was reminded for {since_s:.0f} s"
 
 
+def _open_doubt(biography: Biography, state: InstanceState) -> set[str]:
+    """The alert of a build that failed, where it may fire; `_builds` says where it must."""
+    is_in_doubt = state.record in biography.in_doubt
+    return {alert.name for alert in state.alerts if alert.name == BUILD_FAILED and is_in_doubt}
+
+
 def as_told(event: Event) -> dict[str, object]:
-    """What a receiver may rely on: all but the alerts, some of which are not its business."""
-    return {**to_json(event), "alerts": None}
+    """What a receiver may rely on: all but the alerts, some of which are not its business, and a reason found later."""
+    return {**to_json(event), "alerts": None, "reason": None}

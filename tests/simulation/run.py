@@ -44,6 +44,7 @@ class Story:
     lives: list[tuple[float, float]] = field(default_factory=list)
     in_flight: set[tuple[str, str]] = field(default_factory=set)
     requeued: set[int] = field(default_factory=set)
+    explained: set[str] = field(default_factory=set)
     found: list[tuple[float, Event]] = field(default_factory=list)
     trace: list[tuple[object, ...]] = field(default_factory=list)
     ended_s: float = 0.0
@@ -194,6 +195,7 @@ class _Run:
                 store.is_over = True
                 self._daemon = None
                 story.requeued |= store.requeued
+                story.explained |= store.explained
                 story.lives.append((began_s, self._clock.monotonic()))
                 self._note_what_was_in_flight()
                 self._tell("-- down", type(ended).__name__)

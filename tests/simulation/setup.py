@@ -57,6 +57,7 @@ def draw_setup(rng: random.Random, *, instances: Sequence[str]) -> Setup:
             discover=(DiscoverRule(name="office-*"),) if discovers else (),
             policy=policy,
             rules=replace(RULES, learned=rng.random() < 0.5),
+            updating=rng.choice([(), ("chat",), ("hooks", "chat")]),
         ),
         table=_table(rng),
         policies=_policies(rng),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.fakes.model_queue import Row, alert_key
 from tests.simulation.history import as_told
 from tests.simulation.inbox import Inbox
 from tests.simulation.run import Story, seconds_of
-from watcher.core.model import Alert, AlertStatus, DeliveryState, Event, Suppression
+from watcher.core.model import Alert, AlertStatus, DeliveryState, Event, Notification, Suppression
 
 _SOON_S = 30.0  # a receiver that takes again is told all that waits within this time
 _TAKEN_TO_BE_DOWN = 3  # so many different notifications refused, with none accepted in between
@@ -31,6 +32,7 @@ def check_told(story: Story) -> Violations:
         yield from _order(story, inbox, rows)
         yield from _duplicates(story, inbox, rows)
         yield from _digests(inbox)
+        yield from _updates(story, inbox, rows)
         yield from _pairs(story, inbox, rows)
         yield from _open(story, inbox, rows)
         yield from _promptness(story, inbox, rows)
@@ -87,6 +89,8 @@ def _content(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
                 yield f"{inbox.name}: told of {_name(event)}, which is not kept"
             elif event != kept:
                 lacking = [alert for alert in kept.alerts if alert not in event.alerts]
+                if event.reason not in (None, kept.reason):
+                    yield f"{inbox.name}: {_name(event)} with another reason than is kept"
                 if as_told(event) != as_told(kept) or len(lacking) + len(event.alerts) != len(kept.alerts):
                     yield f"{inbox.name}: {_name(event)} is not as it is kept"
                 for alert in lacking:
@@ -114,7 +118,7 @@ def _duplicates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
     for accepted in inbox.accepted:
         notification = accepted.notification
         for event in notification.events:
-            if rows[event.id].delivery.id in story.operators.retried:
+            if rows[event.id].delivery.id in story.operators.retried or _is_updated(story, inbox, event):
                 continue
             if not unknown.get(event.id, True) and (inbox.name, event.id) not in story.in_flight:
                 yield f"{inbox.name}: told twice of {_name(event)}"
@@ -123,12 +127,30 @@ def _duplicates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
                 yield f"{inbox.name}: {_name(event)} in digest {digest_of[event.id]}, then in {notification.id}"
 
 
+def _is_updated(story: Story, inbox: Inbox, event: Event) -> bool:
+    """Whether it may be told again, because its reason was found later."""
+    return inbox.name in story.setup.watched.updating and event.id in story.explained
+
+
+def _updates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
+    """Who can update what it sent has the reason in the end, unless it took the event in a digest."""
+    last: dict[str, tuple[Notification, Event]] = {}
+    for accepted in inbox.accepted:
+        last |= {event.id: (accepted.notification, event) for event in accepted.notification.events}
+    for notification, event in last.values():
+        row = rows[event.id]
+        is_done = row.state is DeliveryState.DELIVERED and not notification.is_digest and row.delivery.is_late
+        if is_done and _is_updated(story, inbox, event) and event.reason is None:
+            yield f"{inbox.name}: {_name(event)} was not updated"
+
+
 def _digests(inbox: Inbox) -> Violations:
     """A digest holds the same at every try."""
     known: dict[str, tuple[Event, ...]] = {}
     for accepted in inbox.accepted:
         notification = accepted.notification
-        if known.setdefault(notification.id, notification.events) != notification.events:
+        events = tuple(replace(event, reason=None) for event in notification.events)
+        if notification.is_digest and known.setdefault(notification.id, events) != events:
             yield f"{inbox.name}: {notification.id} holds something else than before"
 
 

@@ -8,7 +8,9 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from tests.fakes.values import START
 from tests.simulation.faults import CLOUD_ERRORS, Faults
 from watcher.core.clock import Clock
 from watcher.core.errors import CloudError, CloudNotFoundError, CloudThrottledError, CloudUnavailableError
@@ -33,11 +35,17 @@ _MOODS_S = {"calm": (200.0, 2000.0), "busy": (60.0, 500.0), "flapping": (20.0, 1
 
 @dataclass(slots=True)
 class Biography:
-    """All that one instance is, from when on; None: it is not there."""
+    """All that one instance is, from when on; None: it is not there.
+
+    `steps` are those of its builds, and from when on the cloud tells of them; `in_doubt` are the records in which it is
+    BUILT without the image of its last build.
+    """
 
     id: str
     times_s: list[float] = field(default_factory=list)
     states: list[Instance | None] = field(default_factory=list)
+    steps: list[tuple[float, SubJob]] = field(default_factory=list)
+    in_doubt: set[str] = field(default_factory=set)
 
     def add(self, at_s: float, state: Instance | None) -> None:
         """From now on it is this."""
@@ -61,18 +69,33 @@ def live(rng: random.Random, instance_id: str, *, until_s: float) -> Biography:
     """A whole life, until the world stands still."""
     status = rng.choice([None, "CREATING", "ACTIVE", "BUILDING", "BUILT", "BUILT", "BUILT", "ERROR"])
     mood, builds, now_s = rng.choice(["calm", "busy", "busy", "flapping"]), 0, 0.0
-    biography = Biography(instance_id)
+    biography, build_began_s = Biography(instance_id), None
     while True:
-        builds += status == "BUILT"
+        image = ""
+        if build_began_s is not None and status != "NULL":
+            image = _end_build(rng, biography, status, builds=builds, began_s=build_began_s, now_s=now_s)
+            build_began_s = None
+        build_began_s = now_s if status == "BUILDING" else build_began_s
+        if image == "late" and now_s + 60.0 < until_s:
+            early = _told(instance_id, "BUILT", builds=builds, count=len(biography.times_s))
+            biography.add(now_s, early)
+            biography.in_doubt.add(early.record)
+            now_s += rng.uniform(1.0, 60.0)
+        builds += status == "BUILT" and image != "none"
         told = _told(instance_id, status, builds=builds, count=len(biography.times_s)) if status is not None else None
         biography.add(now_s, told)
+        if told is not None and image == "none":
+            biography.in_doubt.add(told.record)
         now_s += rng.uniform(*_MOODS_S[mood])
         if status is not None and rng.random() < 0.08:
             # It vanishes, and comes back as it was, but for the time of its last update: a list that shows all just as
             # it was is taken to lag behind, and a discovered instance that was gone stays gone for it.
             biography.add(now_s, None)
             now_s += rng.choice([rng.uniform(1, 60), rng.uniform(60, 900)])
-            biography.add(now_s, _told(instance_id, status, builds=builds, count=len(biography.times_s)))
+            back = _told(instance_id, status, builds=builds, count=len(biography.times_s))
+            biography.add(now_s, back)
+            if told is not None and told.record in biography.in_doubt:
+                biography.in_doubt.add(back.record)
             now_s += rng.uniform(*_MOODS_S[mood])
         if rng.random() < 0.15:
             mood = rng.choice(list(_MOODS_S))
@@ -85,8 +108,36 @@ def live(rng: random.Random, instance_id: str, *, until_s: float) -> Biography:
         status = _FLAPS[status] if is_nervous and status is not None else rng.choice(_FOLLOWERS[status])
 
 
+def _end_build(
+    rng: random.Random, biography: Biography, status: str | None, *, builds: int, began_s: float, now_s: float
+) -> str:
+    """Write down the step, or do not; whether the new image is there at once (`now`), `late`, or `none` comes."""
+    image = rng.choice(["now", "now", "now", "late", "none", "none"]) if status == "BUILT" else "none"
+    is_good = image != "none"
+    known_s = rng.choice([0.0, 0.0, rng.uniform(1, 60), rng.uniform(60, 500), None])
+    if known_s is not None and status in ("BUILT", "ERROR"):
+        step = SubJob(
+            id=f"step-{biography.id}-{len(biography.steps)}",
+            job_id="job",
+            job_type="CREATE_SERVER_IMAGE",
+            status="SUCCESS" if is_good else "FAILED",
+            resource_id=_image(biography.id, builds + 1) if is_good else f"lost-{biography.id}-{len(biography.steps)}",
+            resource_name=f"office-{biography.id}",
+            begin_at=START + timedelta(seconds=began_s),
+            end_at=START + timedelta(seconds=now_s),
+            error_code="" if is_good else "WKS.00170206",
+            error_message="" if is_good else f"the build of {biography.id} broke",
+        )
+        biography.steps.append((now_s + known_s, step))
+    return image
+
+
+def _image(instance_id: str, builds: int) -> str:
+    return f"img-{instance_id}-{builds}" if builds else ""
+
+
 def _told(instance_id: str, status: str, *, builds: int, count: int) -> Instance:
-    image_id = f"img-{builds}" if builds else ""
+    image_id = _image(instance_id, builds)
     body = {
         "id": instance_id,
         "image_id": image_id,
@@ -170,20 +221,26 @@ class SimulatedCloud:
         key = offset, len(shown), items
         return self._pages.setdefault(key, InstancePage(count=len(shown), items=items))
 
-    async def sub_jobs(self, job_type: str, *, job_id: str | None = None, status: str | None = None) -> list[SubJob]:
-        await self._return(await self._travel("", "jobs"))
-        return [
-            SubJob(
-                id=f"step-{instance_id}",
-                job_id="job",
-                job_type=job_type,
-                status="FAILED",
-                resource_id=instance_id,
-                error_code="WKS.00000001",
-                error_message="it broke",
-            )
-            for instance_id in list(self._world)[:1]
+    async def sub_jobs(
+        self,
+        job_type: str,
+        *,
+        job_id: str | None = None,
+        status: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[SubJob]:
+        back_s = await self._travel("", "jobs")
+        now_s = self._clock.monotonic()
+        known = [
+            (at_s, step)
+            for biography in self._world.values()
+            for at_s, step in biography.steps
+            if at_s <= now_s and step.job_type == job_type
         ]
+        steps = [step for _, step in sorted(known, key=lambda each: (each[0], each[1].id), reverse=True)]
+        await self._return(back_s)
+        return steps[offset : offset + limit]
 
     async def has_new_credential(self) -> bool:
         return self._faults.draw(0.1)

@@ -162,7 +162,15 @@ class CloudClient:
             limit=str(PAGE_LIMIT),
         )
 
-    async def sub_jobs(self, job_type: str, *, job_id: str | None = None, status: str | None = None) -> list[SubJob]:
+    async def sub_jobs(
+        self,
+        job_type: str,
+        *,
+        job_id: str | None = None,
+        status: str | None = None,
+        offset: int = 0,
+        limit: int = PAGE_LIMIT,
+    ) -> list[SubJob]:
         return await self._get(
             "ListImageSubJobs",
             "image-server-sub-jobs",
@@ -170,8 +178,8 @@ class CloudClient:
             job_type=job_type,
             job_id=job_id,
             status=status,
-            offset="0",
-            limit=str(PAGE_LIMIT),
+            offset=str(offset),
+            limit=str(limit),
         )
 
     async def job(self, job_id: str) -> Job:

@@ -22,11 +22,13 @@ class AlertRules:
     """How severe each problem is, and when it is one (`alerts` in the configuration); times in seconds.
 
     `stuck_after_s` is by status, 0 for never; with `learned`, far longer than ever before is stuck, too, but never by
-    less than `resolution_s`, because no duration is known better than that. `repeat_interval_s` 0 reminds nobody.
+    less than `resolution_s`, because no duration is known better than that. A build that nothing says went well has
+    failed after `build_failed_after_s`. `repeat_interval_s` 0 reminds nobody.
     """
 
     error: Severity = Severity.CRITICAL
     build_failed: Severity = Severity.CRITICAL
+    build_failed_after_s: float = 120.0
     stuck: Severity = Severity.WARNING
     stuck_after_s: Mapping[str, float] = field(
         default_factory=lambda: {Status.CREATING: 1800.0, Status.BUILDING: 7200.0, Status.DELETING: 1800.0}

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from watcher.core.alerts import FLAPPING, AlertRules, is_firing, problems
+from watcher.core.alerts import BUILD_FAILED, FLAPPING, AlertRules, is_firing, problems
+from watcher.core.builds import enter, is_new, is_rebuilt, left_out, unexplained, weigh
 from watcher.core.model import (
     Event,
     EventKind,
@@ -36,11 +37,6 @@ def is_unchanged(state: InstanceState, instance: Instance | None) -> bool:
         and state.presence is Presence.PRESENT
         and state.absences == 0
     )
-
-
-def begins_error(state: InstanceState | None, instance: Instance | None) -> bool:
-    """Whether this is the first sight of the instance in ERROR: the moment to ask for the reason."""
-    return instance is not None and instance.status == Status.ERROR and (state is None or state.status != Status.ERROR)
 
 
 def detect(
@@ -68,18 +64,18 @@ def _present(
         presence=Presence.PRESENT,
         absences=0,
     )
-    if state.presence is Presence.DELETED or (state.status is None and state.presence is Presence.PRESENT):
-        return _move(seen, EventKind.DISCOVERED, None, instance.status, now=now, context=context)
+    if is_new(state):
+        kind = EventKind.RECOVERED if state.presence is Presence.MISSING else EventKind.DISCOVERED
+        seen = enter(state, seen, instance.status, finding=context.finding, now=now)
+        return _move(seen, kind, None, instance.status, now=now, context=context)
     if state.presence is Presence.MISSING:
-        if state.status is None:
-            return _move(seen, EventKind.RECOVERED, None, instance.status, now=now, context=context)
         # While it is missing its status goes on: it is back as it was, and what it became meanwhile is another event.
         firing = _firing(seen, state.status, context.rules)
         seen, back = tell(
             seen,
             EventKind.RECOVERED,
             now=now,
-            context=replace(context, reason=None),
+            context=context,
             from_status=state.status,
             to_status=state.status,
             firing=firing,
@@ -92,16 +88,24 @@ def _present(
 def _change(
     before: InstanceState, seen: InstanceState, instance: Instance, *, now: datetime, context: Context
 ) -> tuple[InstanceState, tuple[Event, ...]]:
-    if before.status == instance.status and not _rebuilt(before, instance):
-        return seen, ()
+    if before.status == instance.status and not is_rebuilt(before, instance):
+        return _settle(weigh(before, seen, context.finding), now=now, context=context)
     rules = context.rules
     since = now - timedelta(seconds=rules.flapping_within_s)
     recent = (*(at for at in seen.changed_at if at > since), now)[-rules.flapping_changes :]
     flaps = is_firing(FLAPPING, seen.alerts)
     seen = replace(seen, changed_at=recent, flaps=seen.flaps + 1 if flaps else 0)
     after, events = _move(
-        seen, EventKind.TRANSITION, before.status, instance.status, now=now, context=context, flapping=flaps
+        enter(before, seen, instance.status, finding=context.finding, now=now),
+        EventKind.TRANSITION,
+        before.status,
+        instance.status,
+        now=now,
+        context=context,
+        flapping=flaps,
     )
+    after, failed = _build_failed(after, now=now, context=context)
+    events += failed
     if flaps or len(recent) < rules.flapping_changes:
         return after, events
     firing = {**_as_it_is(after), FLAPPING: rules.flapping}
@@ -114,18 +118,46 @@ def _change(
         to_status=after.status,
         firing=firing,
         changes=len(recent),
+        reason=after.reason,
     )
     return after, (*events, begun)
 
 
-def _rebuilt(before: InstanceState, instance: Instance) -> bool:
-    # An image id that only now appears belongs to the build already told; a different one is another build.
-    return (
-        before.status == Status.BUILT == instance.status
-        and bool(before.image_id)
-        and bool(instance.image_id)
-        and before.image_id != instance.image_id
+def _settle(seen: InstanceState, *, now: datetime, context: Context) -> tuple[InstanceState, tuple[Event, ...]]:
+    """It is in the status that it was in; perhaps it is known now how its build ended."""
+    if not is_firing(BUILD_FAILED, seen.alerts):
+        return _build_failed(seen, now=now, context=context)
+    if seen.image_before is not None:
+        return seen, ()
+    firing = {name: severity for name, severity in _as_it_is(seen).items() if name != BUILD_FAILED}
+    after, event = tell(
+        seen,
+        EventKind.RECOVERED,
+        now=now,
+        context=context,
+        from_status=seen.status,
+        to_status=seen.status,
+        firing=firing,
     )
+    return after, (event,)
+
+
+def _build_failed(state: InstanceState, *, now: datetime, context: Context) -> tuple[InstanceState, tuple[Event, ...]]:
+    """The alert, when a build is known to have failed and nobody was told."""
+    if state.status != Status.BUILT or state.reason is None or is_firing(BUILD_FAILED, state.alerts):
+        return state, ()
+    after, event = tell(
+        state,
+        EventKind.BUILD_FAILED,
+        now=now,
+        context=context,
+        from_status=state.status,
+        to_status=state.status,
+        firing={**_as_it_is(state), BUILD_FAILED: context.rules.build_failed},
+        flapping=is_firing(FLAPPING, state.alerts),
+        reason=state.reason,
+    )
+    return after, (event,)
 
 
 def _absent(
@@ -136,11 +168,11 @@ def _absent(
     now = observation.observed_at
     absences = state.absences + 1
     if state.status == Status.DELETING or (absences >= ABSENCES_BELIEVED and not context.configured):
-        gone = replace(state, absences=0, presence=Presence.DELETED, observed_at=now)
+        gone = left_out(replace(state, absences=0, presence=Presence.DELETED, observed_at=now))
         return _move(gone, EventKind.DELETED, state.status, None, now=now, context=context)
     if absences < ABSENCES_BELIEVED:
         return replace(state, absences=absences), ()
-    gone = replace(state, absences=0, presence=Presence.MISSING, observed_at=now)
+    gone = left_out(replace(state, absences=0, presence=Presence.MISSING, observed_at=now))
     return _move(gone, EventKind.MISSING, state.status, None, now=now, context=context)
 
 
@@ -162,19 +194,25 @@ def _move(
         state,
         kind,
         now=now,
-        context=context if to_status == Status.ERROR else replace(context, reason=None),
+        context=context,
         from_status=from_status,
         to_status=to_status,
         firing=firing,
         moved=to_status is not None,
         flapping=flapping,
+        reason=state.reason if to_status in (Status.ERROR, Status.BUILT) else None,
     )
-    return after, (event,)
+    return unexplained(after, event) if to_status == Status.ERROR else after, (event,)
 
 
 def _firing(state: InstanceState, status: str | None, rules: AlertRules) -> dict[str, Severity]:
-    """What fires with this status: what it was stuck in or built wrongly is over, but flapping ends by time alone."""
+    """What fires with this status: what it was stuck in is over, but flapping ends by time alone.
+
+    So is a build that failed, unless the status was only "not set" for a while.
+    """
     names = problems(status, state.presence)
+    if status == Status.BUILT and state.image_before is not None and is_firing(BUILD_FAILED, state.alerts):
+        names.add(BUILD_FAILED)
     if is_firing(FLAPPING, state.alerts) and state.presence is not Presence.DELETED:
         names.add(FLAPPING)
     return {name: severity for name, severity in rules.by_name.items() if name in names}

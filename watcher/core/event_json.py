@@ -37,7 +37,7 @@ def to_json(event: Event) -> dict[str, Any]:
         "sequence": event.sequence,
         "duration_s": round(event.duration_s, 3) if event.duration_s is not None else None,
         "labels": dict(event.labels),
-        "reason": _reason(event.reason),
+        "reason": reason_to_json(event.reason),
         "alerts": [alert_to_json(alert) for alert in event.alerts],
         "expected": expectation_to_json(event.expected),
         "flapping": event.flapping,
@@ -70,14 +70,15 @@ def expectation_to_json(expected: Expectation | None) -> dict[str, Any] | None:
     }
 
 
-def _optional_time(at: datetime | None) -> str | None:
-    return format_time(at) if at is not None else None
-
-
-def _reason(reason: Reason | None) -> dict[str, Any] | None:
+def reason_to_json(reason: Reason | None) -> dict[str, Any] | None:
+    """`{"code": …, "message": …, "exact": …}`, or None."""
     if reason is None:
         return None
     return {"code": reason.code, "message": reason.message, "exact": reason.exact}
+
+
+def _optional_time(at: datetime | None) -> str | None:
+    return format_time(at) if at is not None else None
 
 
 def from_json(body: Mapping[str, Any]) -> Event:
@@ -98,13 +99,18 @@ def from_json(body: Mapping[str, Any]) -> Event:
         sequence=body["sequence"],
         duration_s=body["duration_s"],
         labels=body["labels"],
-        reason=Reason(**reason) if reason is not None else None,
+        reason=reason_from_json(reason),
         alerts=tuple(alert_from_json(alert) for alert in body["alerts"]),
         expected=Expectation(**expected) if expected is not None else None,
         flapping=body.get("flapping", False),
         changes=body.get("changes"),
         record=json.dumps(body["instance"], separators=(",", ":"), sort_keys=True, ensure_ascii=False),
     )
+
+
+def reason_from_json(body: Mapping[str, Any] | None) -> Reason | None:
+    """The reason of an object that `reason_to_json` wrote."""
+    return Reason(**body) if body is not None else None
 
 
 def alert_from_json(body: Mapping[str, Any]) -> Alert:

@@ -52,6 +52,8 @@ def lesson_of(before: InstanceState | None, event: Event, *, resolution_s: float
     seen_at = event.previous_observed_at
     if before is None or before.sequence <= 1 or seen_at is None or event.duration_s is None:
         return None
+    if event.reason is not None:
+        return None  # BUILT, but the build failed
     if not is_changing(event.from_status) or not follows(event.from_status, event.to_status):
         return None
     unseen_s = (event.observed_at - seen_at).total_seconds()

@@ -147,6 +147,19 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Where to look for the job that tells what became of an instance: of which type, ended from when on.
+
+    `event_id` is the event that told of the failure without a reason, `until` when to give up; None before that event.
+    """
+
+    job_type: str
+    since: datetime
+    event_id: str | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """A problem with a beginning and an end, recognised by `fingerprint`.
 
@@ -192,6 +205,10 @@ class InstanceState:
     instance" answers in a row (in memory only). `alerts` holds only those firing, `told_at` is when an event last said
     that they do. `changed_at` are the latest changes of status, as many as flapping asks for; `flaps` counts all of
     them while the instance flaps.
+
+    `image_before` is the image of before the build that is under way or in doubt (see `core/builds.py`; None: there is
+    none), `unconfirmed_at` since when it is BUILT without anything saying that this went well. `reason` is why the
+    present problem is, None where there is none or it is not known; `search` is where that is looked for.
     """
 
     key: InstanceKey
@@ -210,6 +227,10 @@ class InstanceState:
     told_at: datetime | None = None
     changed_at: tuple[datetime, ...] = ()
     flaps: int = 0
+    image_before: str | None = None
+    unconfirmed_at: datetime | None = None
+    reason: Reason | None = None
+    search: Search | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,20 +11,22 @@ from watcher.core.alerts import AlertRules, reconcile, worst
 from watcher.core.lessons import Lessons
 from watcher.core.lifecycle import is_changing, passed_unseen
 from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, InstanceState, Reason, Severity
+from watcher.core.reasons import NOTHING_FOUND, Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What the operator configured for an instance, and what is known beside its observation.
 
-    `configured`: the operator named it, so that its going is a problem; a discovered one may just go.
+    `configured`: the operator named it, so that its going is a problem; a discovered one may just go. `finding` is what
+    the cloud's jobs say of what was observed.
     """
 
     rules: AlertRules
     configured: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     previous_observed_at: datetime | None = None
-    reason: Reason | None = None
+    finding: Finding = NOTHING_FOUND
     lessons: Lessons = field(default_factory=Lessons)
 
 
@@ -56,6 +58,7 @@ def tell(
     restate: bool = False,
     flapping: bool = False,
     changes: int | None = None,
+    reason: Reason | None = None,
 ) -> tuple[InstanceState, Event]:
     """The state after the event, and the event.
 
@@ -85,7 +88,7 @@ def tell(
         duration_s=_lasted_s(state, from_status, now),
         inferred=passed_unseen(from_status, to_status) if from_status and to_status and moved else (),
         labels=dict(context.labels),
-        reason=context.reason,
+        reason=reason,
         alerts=said,
         expected=context.lessons.expectation(state.image_source, to_status) if is_changing(to_status) else None,
         flapping=flapping,

@@ -26,9 +26,9 @@ def begin_outage(
 ) -> tuple[InstanceState, Event]:
     """The source has not answered since `since`, for too long: the alert fires."""
     known = state or never_seen(source_key(source), at=now)
-    known = replace(known, since=since, updated_at=format_time(since))
     reason = Reason(code=error.code, message=str(error.args[0]), exact=True)
-    context = Context(rules=rules, reason=reason, previous_observed_at=known.observed_at)
+    known = replace(known, since=since, updated_at=format_time(since), reason=reason)
+    context = Context(rules=rules, previous_observed_at=known.observed_at)
     after, event = tell(
         known,
         EventKind.UNREACHABLE,
@@ -37,6 +37,7 @@ def begin_outage(
         from_status=None,
         to_status=None,
         firing={UNREACHABLE: rules.unreachable},
+        reason=reason,
     )
     return replace(after, observed_at=now), event
 
@@ -47,4 +48,4 @@ def end_outage(state: InstanceState, *, now: datetime, rules: AlertRules) -> tup
     after, event = tell(
         state, EventKind.RECOVERED, now=now, context=context, from_status=None, to_status=None, firing={}
     )
-    return replace(after, observed_at=now), event
+    return replace(after, observed_at=now, reason=None), event

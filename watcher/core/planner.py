@@ -117,11 +117,11 @@ class Schedule:
 
         `soon` has it looked at again after the short interval whatever its status.
         """
-        if is_changing(status):
+        if soon or is_changing(status):
             self._changing.add(instance_id)
         else:
             self._changing.discard(instance_id)
-        if soon or instance_id in self._changing:
+        if instance_id in self._changing:
             self.set(instance_id, asked_s + self._policy.interval_s * factor * self.stretch)
         elif self._rides and instance_id not in self._unlisted:
             self._own_s.pop(instance_id, None)

@@ -19,6 +19,7 @@ from watcher.core.model import (
     InstanceState,
     Job,
     Notification,
+    Reason,
     Step,
     SubJob,
     Suppression,
@@ -56,8 +57,16 @@ class CloudApi(Protocol):
         """The newest page (100) of ListImageJobs."""
         ...
 
-    async def sub_jobs(self, job_type: str, *, job_id: str | None = None, status: str | None = None) -> list[SubJob]:
-        """The newest page (100) of ListImageSubJobs."""
+    async def sub_jobs(
+        self,
+        job_type: str,
+        *,
+        job_id: str | None = None,
+        status: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[SubJob]:
+        """One page of ListImageSubJobs, newest first; `limit` 1 to 100."""
         ...
 
     async def job(self, job_id: str) -> Job:
@@ -74,12 +83,25 @@ class CloudApi(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The reason of an event that was told without one. `receivers` can update what they sent, and are to do so."""
+
+    event_id: str
+    reason: Reason
+    receivers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be kept: a state, its events, each with the receivers it is routed to, and what there is to learn."""
+    """What is to be kept: a state, its events, each with the receivers it is routed to, and what there is to learn.
+
+    `explained` is for an earlier event of the instance.
+    """
 
     state: InstanceState
     events: tuple[tuple[Event, tuple[str, ...]], ...] = ()
     steps: tuple[Step, ...] = ()
+    explained: Explanation | None = None
 
 
 class StateStore(Protocol):
@@ -93,6 +115,8 @@ class StateStore(Protocol):
         """Write states, their events and one delivery for each (event, receiver) in one transaction.
 
         An event also goes to the receivers that were to be told of an alert it ends or repeats, routed to them or not.
+        What is `explained` has its reason from now on; those of its receivers that took it are to be sent it once more,
+        unless they took it as part of a digest.
         Raises StoreError, and then nothing was written. An event whose id is already there is not written again.
         """
         ...

@@ -1,4 +1,6 @@
-"""What needs no observation to be news: being stuck, reminders, the end of flapping, the end of being watched."""
+"""What needs no observation to be news: being stuck, a build that nothing confirms, reminders, the end of flapping, the
+end of being watched.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +8,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from watcher.core.alerts import FLAPPING, STUCK, AlertRules, is_firing
+from watcher.core.alerts import BUILD_FAILED, FLAPPING, STUCK, AlertRules, is_firing
+from watcher.core.builds import left_out, unexplained
 from watcher.core.lessons import Lessons, far_longer_s
 from watcher.core.lifecycle import is_changing
-from watcher.core.model import Event, EventKind, InstanceState, Presence, Reason, Severity
+from watcher.core.model import Event, EventKind, InstanceState, Presence, Reason, Severity, Status
 from watcher.core.news import Context, tell
 
 
 def due_at(state: InstanceState, rules: AlertRules, lessons: Lessons) -> datetime | None:
     """When time alone will make news of the instance, unless it changes before; None: never."""
-    moments = (_calm_at(state, rules), _stuck_at(state, rules, lessons), _reminder_at(state, rules))
+    moments = (
+        _calm_at(state, rules),
+        _unconfirmed_at(state, rules),
+        _stuck_at(state, rules, lessons),
+        _reminder_at(state, rules),
+    )
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -24,7 +32,8 @@ def ring(
 ) -> tuple[InstanceState, tuple[Event, ...]]:
     """The state after the news that is due, and that news.
 
-    `is_fresh`: the instance was seen as it is of late. Of one that was not, nobody can say that it is stuck.
+    `is_fresh`: the instance was seen as it is of late. Of one that was not, nobody can say that it is stuck, or has no
+    new image.
     """
     rules, events = context.rules, list[Event]()
     if _is_due(_calm_at(state, rules), now):
@@ -32,6 +41,14 @@ def ring(
         firing = {name: severity for name, severity in _firing(state).items() if name != FLAPPING}
         state, event = _say(state, EventKind.FLAPPING, firing, now=now, context=context, changes=state.flaps)
         state = replace(state, flaps=0)
+        events.append(event)
+    if is_fresh and _is_due(_unconfirmed_at(state, rules), now):
+        firing = {**_firing(state), BUILD_FAILED: rules.build_failed}
+        flaps = is_firing(FLAPPING, state.alerts)  # held back like the change that it follows
+        state, event = _say(
+            state, EventKind.BUILD_FAILED, firing, now=now, context=context, restate=False, flapping=flaps
+        )
+        state = unexplained(state, event)
         events.append(event)
     if is_fresh and _is_due(_stuck_at(state, rules, context.lessons), now):
         firing = {**_firing(state), STUCK: rules.stuck}
@@ -46,13 +63,8 @@ def ring(
 def close(state: InstanceState, *, now: datetime, context: Context) -> tuple[InstanceState, Event]:
     """The instance is watched no more: its alerts are over. Watched again one day, it is seen for the first time."""
     reason = Reason(code="unwatched", message="it is no longer in the configuration", exact=True)
-    return _say(
-        replace(state, presence=Presence.DELETED, changed_at=(), flaps=0),
-        EventKind.RECOVERED,
-        {},
-        now=now,
-        context=replace(context, reason=reason),
-    )
+    gone = left_out(replace(state, presence=Presence.DELETED, changed_at=(), flaps=0, reason=None))
+    return _say(gone, EventKind.RECOVERED, {}, now=now, context=context, reason=reason)
 
 
 def _say(
@@ -63,7 +75,9 @@ def _say(
     now: datetime,
     context: Context,
     restate: bool = True,
+    flapping: bool = False,
     changes: int | None = None,
+    reason: Reason | None = None,
 ) -> tuple[InstanceState, Event]:
     return tell(
         state,
@@ -74,7 +88,9 @@ def _say(
         to_status=state.status if state.presence is Presence.PRESENT else None,
         firing=firing,
         restate=restate,
+        flapping=flapping,
         changes=changes,
+        reason=reason or state.reason,
     )
 
 
@@ -85,6 +101,13 @@ def _calm_at(state: InstanceState, rules: AlertRules) -> datetime | None:
     half = (rules.flapping_changes + 1) // 2
     last = state.changed_at[-half] if len(state.changed_at) >= half else state.since
     return last + timedelta(seconds=rules.flapping_within_s)
+
+
+def _unconfirmed_at(state: InstanceState, rules: AlertRules) -> datetime | None:
+    """When a build that neither its image nor its job confirms has failed."""
+    if state.unconfirmed_at is None or state.status != Status.BUILT or state.presence is not Presence.PRESENT:
+        return None
+    return state.unconfirmed_at + timedelta(seconds=rules.build_failed_after_s)
 
 
 def _stuck_at(state: InstanceState, rules: AlertRules, lessons: Lessons) -> datetime | None:

@@ -8,29 +8,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from watcher.core.budget import Budget
+from watcher.core.builds import image_known_before, search_for
 from watcher.core.clock import Clock
-from watcher.core.detector import begins_error
 from watcher.core.errors import CloudError, CloudNotFoundError
-from watcher.core.model import Instance, InstanceKey, InstanceState, Observation, Reason, Status, SubJob
+from watcher.core.model import Instance, InstanceKey, InstanceState, Observation, Presence, Search, Status
 from watcher.core.ports import CloudApi, InstancePage
-from watcher.core.reasons import find_reason, job_type_for
+from watcher.core.reasons import NOTHING_FOUND, Finding
 from watcher.core.sweep import Sweep
+from watcher.polling.lookup import Lookup
 
 _TAKEN_AT_ONCE = 2000  # instances: what they change is held in memory until it is committed
-_REASON_TIMEOUT_S = 3.0  # the reason is worth a moment's delay of the alert, and no more
+_MAY_BE_SOUGHT = (Status.ERROR, Status.BUILT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Single:
     """What was said of one instance, asked at `asked_s` (monotonic): an observation or an error.
 
-    `listed`: it is from a page taken before, held back until the reason was known.
+    `finding` is what the cloud's jobs say of it. `listed`: it is from a page taken before, held back until then.
     """
 
     instance_id: str
     asked_s: float
     observation: Observation | None = None
-    reason: Reason | None = None
+    finding: Finding = NOTHING_FOUND
     error: CloudError | None = None
     listed: bool = False
 
@@ -93,7 +94,7 @@ class Asker:
         self._left = questions.most
         self._at_once = questions.at_once
         self._workers = 0
-        self._steps: dict[str, asyncio.Task[list[SubJob]]] = {}
+        self._lookup = Lookup(api=api, clock=clock, budget=budget)
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
 
     async def run(self, take: Callable[[list[Answer]], Awaitable[None]]) -> None:
@@ -112,8 +113,7 @@ class Asker:
                     more = None not in batch
                     await take([answer for answer in batch if answer is not None])
         finally:
-            for asked in self._steps.values():
-                asked.cancel()
+            self._lookup.cancel()
 
     async def _work_together(self) -> None:
         try:
@@ -163,11 +163,23 @@ class Asker:
     ) -> Single:
         key = InstanceKey(self._source, instance_id)
         observation = Observation(key=key, observed_at=self._clock.now(), instance=instance)
-        state = self._state_of(instance_id)
-        reason = None
-        if instance is not None and begins_error(state, instance):
-            reason = await self._why(state, instance)
-        return Single(instance_id=instance_id, asked_s=asked_s, observation=observation, reason=reason, listed=listed)
+        state, finding = self._state_of(instance_id), NOTHING_FOUND
+        search = self._search_for(instance) if instance is not None else None
+        if instance is not None and search is not None:
+            image_before = image_known_before(state)
+            finding = await self._lookup.find(search, instance, image_before=image_before)
+        return Single(instance_id=instance_id, asked_s=asked_s, observation=observation, finding=finding, listed=listed)
+
+    def _is_at_rest(self, instance: Instance) -> bool:
+        """The cheap question first: an instance whose status is as it was, and of which nothing is to be found out."""
+        if instance.status not in _MAY_BE_SOUGHT:
+            return True
+        state = self._state_of(instance.id)
+        is_same = state is not None and state.status == instance.status and state.presence is Presence.PRESENT
+        return is_same and state is not None and state.search is None
+
+    def _search_for(self, instance: Instance) -> Search | None:
+        return search_for(self._state_of(instance.id), instance, now=self._clock.now())
 
     async def _ask_page(self, sweep: Sweep, offset: int) -> None:
         asked_s = self._clock.monotonic()
@@ -181,32 +193,19 @@ class Asker:
         sweep.answered(offset, page)
         if first and not self._go_on(page):
             self._sweep = None
-        failing = [
-            each
-            for each in page.items
-            if each.status == Status.ERROR and begins_error(self._state_of(each.id), each) and self._is_watched(each)
+        sought = [
+            (instance, search)
+            for instance in page.items
+            if not self._is_at_rest(instance)
+            and (search := self._search_for(instance)) is not None
+            and self._is_watched(instance)
         ]
-        held = frozenset(instance.id for instance in failing)
+        held = frozenset(instance.id for instance, _ in sought)
         self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, page=page, held=held))
-        for instance in failing:
+        for _, search in sought:
+            self._lookup.begin(search)  # all at once, so that they wait together
+        for instance, _ in sought:
             self._answers.put_nowait(await self._answer(instance.id, instance, asked_s=asked_s, listed=True))
-
-    async def _why(self, state: InstanceState | None, instance: Instance) -> Reason | None:
-        """Why it failed. One look at the cloud's newest steps serves all failures of the cycle."""
-        job_type = job_type_for(state)
-        asked = self._steps.get(job_type)
-        if asked is None:
-            self._budget.spend(self._clock.monotonic())
-            asked = self._steps[job_type] = asyncio.create_task(self._ask_steps(job_type))
-        steps = await asyncio.shield(asked)
-        return find_reason(steps, state=state, instance=instance, now=self._clock.now())
-
-    async def _ask_steps(self, job_type: str) -> list[SubJob]:
-        try:
-            async with asyncio.timeout(_REASON_TIMEOUT_S):
-                return await self._api.sub_jobs(job_type)
-        except (CloudError, TimeoutError):
-            return []  # the alert matters more than its reason
 
 
 def _size(answer: Answer | None) -> int:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from watcher.core.alerts import AlertRules
+from watcher.core.builds import explanation, is_sought
 from watcher.core.clock import Clock
 from watcher.core.detector import detect, is_unchanged
 from watcher.core.lessons import Lessons, lesson_of
 from watcher.core.lifecycle import is_changing
-from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Presence, Reason, Step
+from watcher.core.model import Event, Instance, InstanceKey, InstanceState, Observation, Presence, Step
 from watcher.core.news import Context
 from watcher.core.planner import Mode, PollPolicy, Schedule
-from watcher.core.ports import Background, Change, InstancePage
+from watcher.core.ports import Background, Change, Explanation, InstancePage
+from watcher.core.reasons import NOTHING_FOUND, Finding
 from watcher.core.timers import close, due_at, ring
 from watcher.core.watchlist import DiscoverRule, Watchlist
 from watcher.polling.asker import Paged, Single
@@ -27,13 +29,17 @@ _LEARNED_WITHIN = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What is watched of one source and how: instance ids with their labels, and what to discover."""
+    """What is watched of one source and how: instance ids with their labels, and what to discover.
+
+    `updating` are the names of the receivers that can update what they sent, when its reason is found later.
+    """
 
     source: str
     instances: Mapping[str, Mapping[str, str]]
     discover: tuple[DiscoverRule, ...] = ()
     policy: PollPolicy = field(default_factory=PollPolicy)
     rules: AlertRules = field(default_factory=AlertRules)
+    updating: tuple[str, ...] = ()
 
 
 class Intake:
@@ -57,6 +63,7 @@ class Intake:
     ) -> None:
         self._source = watched.source
         self._rules = watched.rules
+        self._updating = watched.updating
         self._look_again_s = watched.policy.interval_s
         self._only_new = watched.policy.mode is Mode.GET
         self._watchlist = watchlist
@@ -77,10 +84,16 @@ class Intake:
         self._factor = factor
         self._changed_s.clear()
 
-    def add(self, state: InstanceState, *events: Event, steps: tuple[Step, ...] = ()) -> None:
-        """A state to keep, the events to tell of it, and what they teach."""
+    def add(
+        self,
+        state: InstanceState,
+        *events: Event,
+        steps: tuple[Step, ...] = (),
+        explained: Explanation | None = None,
+    ) -> None:
+        """A state to keep, the events to tell of it, and what they teach; the reason of an earlier event."""
         told = tuple((event, self._receivers_for(event)) for event in events)
-        self._outbox.add(Change(state=state, events=told, steps=steps))
+        self._outbox.add(Change(state=state, events=told, steps=steps, explained=explained))
 
     def ring(self, state: InstanceState, *, is_fresh: bool) -> None:
         """The moment of an instance has come; `is_fresh`: it was seen of late."""
@@ -119,10 +132,11 @@ class Intake:
         """What was said of one instance; how many were observed by it."""
         instance_id = answer.instance_id
         before = self._ledger.states.get(instance_id)
-        believed = self._observe(instance_id, observation, asked_s=answer.asked_s, reason=answer.reason)
-        listed = self._held.pop(instance_id, None) if answer.listed else None
-        if listed is not None:
-            self._ledger.shown(instance_id, listed)
+        believed = self._observe(instance_id, observation, asked_s=answer.asked_s, finding=answer.finding)
+        if answer.listed:
+            listed = self._held.pop(instance_id, None)
+            if listed is not None:  # else the page shows it just as before
+                self._ledger.shown(instance_id, listed)
             if not believed:
                 self._ledger.doubt(instance_id)
             return 0  # counted with its page
@@ -180,16 +194,18 @@ class Intake:
         return replace(page, items=tuple(instance for instance in page.items if instance.id not in doubted))
 
     def _observe(
-        self, instance_id: str, observation: Observation, *, asked_s: float, reason: Reason | None = None
+        self, instance_id: str, observation: Observation, *, asked_s: float, finding: Finding = NOTHING_FOUND
     ) -> bool:
         """Take one observation; False when it is not believed, and nothing is to be remembered of it."""
         self.untried.discard(instance_id)
         state = self._ledger.states.get(instance_id)
-        if state is None or not is_unchanged(state, observation.instance):
+        is_same = state is not None and is_unchanged(state, observation.instance)
+        if state is None or not is_same or finding != NOTHING_FOUND:
             if asked_s < self._changed_s.get(instance_id, asked_s):
                 return False
-            self._changed_s[instance_id] = self._clock.monotonic()
-            state = self._change(instance_id, state, observation, reason)
+            if not is_same:
+                self._changed_s[instance_id] = self._clock.monotonic()
+            state = self._change(instance_id, state, observation, finding)
         elif observation.instance is not None and state.record is not observation.instance.record:
             # The same text twice in memory, as after a restart: keep the one that the page keeps, too.
             state = self._ledger.states[instance_id] = replace(state, record=observation.instance.record)
@@ -202,18 +218,19 @@ class Intake:
         return True
 
     def _change(
-        self, instance_id: str, state: InstanceState | None, observation: Observation, reason: Reason | None
+        self, instance_id: str, state: InstanceState | None, observation: Observation, finding: Finding
     ) -> InstanceState:
-        context = self._context(instance_id, observation.instance or state, state=state, reason=reason)
+        context = self._context(instance_id, observation.instance or state, state=state, finding=finding)
         after, events = detect(state, observation, context)
         self._ledger.states[instance_id] = after
-        if events or (state is not None and after.record != state.record):
+        if events or (state is not None and _is_news_to_the_store(state, after)):
             resolution_s = self._rules.resolution_s
             learned = [lesson_of(state, event, resolution_s=resolution_s) for event in events]
             steps = tuple(step for step in learned if step is not None)
             for step in steps:
                 self.lessons.learn(step)
-            self.add(after, *events, steps=steps)
+            explained = explanation(state, after, self._updating)
+            self.add(after, *events, steps=steps, explained=explained)
         if events:
             self.set_timer(after)
         return after
@@ -224,7 +241,7 @@ class Intake:
         shown: Instance | InstanceState | None,
         *,
         state: InstanceState | None = None,
-        reason: Reason | None = None,
+        finding: Finding = NOTHING_FOUND,
     ) -> Context:
         last_seen = self._ledger.last_seen(instance_id)
         name, record = (shown.name, shown.record) if shown is not None else ("", "{}")
@@ -233,10 +250,16 @@ class Intake:
             labels=self._watchlist.labels(instance_id, name=name, record=record),
             configured=self._watchlist.is_configured(instance_id),
             previous_observed_at=last_seen or (state.observed_at if state is not None else None),
-            reason=reason,
+            finding=finding,
             lessons=self.lessons,
         )
 
     def _seen(self, state: InstanceState, *, asked_s: float) -> None:
-        # One "no such instance" is to be confirmed without waiting for the slow interval.
-        self._schedule.seen(state.key.id, state.status, asked_s=asked_s, factor=self._factor, soon=state.absences > 0)
+        # One "no such instance" is to be confirmed, and what became of a build known, without the slow interval.
+        soon = state.absences > 0 or is_sought(state, now=self._clock.now())
+        self._schedule.seen(state.key.id, state.status, asked_s=asked_s, factor=self._factor, soon=soon)
+
+
+def _is_news_to_the_store(before: InstanceState, after: InstanceState) -> bool:
+    """Whether anything else has changed than when it was last seen, and how often it was not there."""
+    return replace(after, observed_at=before.observed_at, absences=before.absences) != before

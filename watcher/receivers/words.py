@@ -45,6 +45,8 @@ def emoji(event: Event) -> str:
         return _UNWATCHED_EMOJI
     if event.kind is EventKind.RECOVERED and not event.instance_id:
         return _ANSWERS_EMOJI
+    if is_built_badly(event):
+        return _KIND_EMOJI[EventKind.BUILD_FAILED]
     status = Status(event.to_status) if event.to_status in list(Status) else Status.NULL
     return _KIND_EMOJI.get(event.kind, _STATUS_EMOJI.get(status, _NO_EMOJI))
 
@@ -56,10 +58,10 @@ def name_of(event: Event) -> str:
 
 def news(event: Event) -> str:
     """What happened, to be read after the name: `is BUILT`, `is stuck in BUILDING`, `answers again`."""
-    status = _status(event.to_status)
+    status, but = _status(event.to_status), ", but its build failed" if is_built_badly(event) else ""
     words = {
         EventKind.DISCOVERED: f"is in {status}",
-        EventKind.TRANSITION: "was built again" if event.from_status == event.to_status else f"is {status}",
+        EventKind.TRANSITION: "was built again" if event.from_status == event.to_status else f"is {status}{but}",
         EventKind.BUILD_FAILED: "ended its build without a new image",
         EventKind.DELETED: "is deleted",
         EventKind.MISSING: "is missing",
@@ -72,6 +74,8 @@ def news(event: Event) -> str:
         return still.format(status=status)
     if event.kind is EventKind.RECOVERED and is_unwatched(event):
         return "is no longer watched"
+    if is_built_after_all(event):
+        return "has its new image after all"
     if event.kind is EventKind.RECOVERED:
         there = "is back in" if event.from_status is not None else "has appeared in"
         return f"{there} {status}" if event.instance_id else "answers again"
@@ -109,11 +113,11 @@ def _facts(event: Event) -> list[str]:
         facts = [_last_seen(event)]
     elif event.kind is EventKind.MISSING:
         facts = ["the cloud does not know it, and no deletion was seen", _last_seen(event)]
-    elif event.kind is EventKind.STUCK:
+    elif event.kind in (EventKind.STUCK, EventKind.BUILD_FAILED):
         facts = [_so_far(event), _usually(event.expected)]
     elif event.kind is EventKind.FLAPPING:
         facts = _flapping(event)
-    elif event.kind is EventKind.REMINDER:
+    elif event.kind is EventKind.REMINDER or is_built_after_all(event):
         facts = [_so_far(event) or _last_seen(event), _left(event)]
     elif event.kind is EventKind.RECOVERED:
         facts = [f"the cloud knows it {'again' if event.from_status is not None else 'now'}", _left(event)]
@@ -158,7 +162,20 @@ def is_unwatched(event: Event) -> bool:
     return event.reason is not None and event.reason.code == "unwatched"
 
 
+def is_built_badly(event: Event) -> bool:
+    """Whether it is BUILT, and the job says that its build failed: no success."""
+    return event.kind is EventKind.TRANSITION and event.to_status == Status.BUILT and event.reason is not None
+
+
+def is_built_after_all(event: Event) -> bool:
+    """Whether it ends the alert of a build that seemed to have failed."""
+    ends = any(alert.name == BUILD_FAILED and alert.status is AlertStatus.RESOLVED for alert in event.alerts)
+    return event.kind is EventKind.RECOVERED and ends and not is_unwatched(event)
+
+
 def _is_new_status(event: Event) -> bool:
+    if is_built_badly(event):
+        return False
     return event.kind in (EventKind.DISCOVERED, EventKind.TRANSITION) and event.from_status != event.to_status
 
 
@@ -174,6 +191,8 @@ def _last_seen(event: Event) -> str:
 def _so_far(event: Event) -> str:
     if event.to_status is None or event.duration_s is None:
         return ""
+    if event.kind is EventKind.BUILD_FAILED and event.reason is not None:
+        return "its job failed"
     if fires(event, FLAPPING):
         return f"now {_status(event.to_status)}"
     return f"{_status(event.to_status)} for {about(event.duration_s)}"

@@ -34,6 +34,13 @@ class WarningAlert(Section):
     """How much it matters."""
 
 
+class BuildFailedAlert(CriticalAlert):
+    """An image build that ended, but not well."""
+
+    after: Duration = timedelta(minutes=2)
+    """How long a new image may take to appear when the job does not tell how it ended; 0: no time at all."""
+
+
 class StuckAlert(WarningAlert):
     """An instance that stays too long in a status it should pass through."""
 
@@ -69,7 +76,7 @@ class AlertsSettings(Section):
 
     error: CriticalAlert = CriticalAlert()
     """The status is ERROR."""
-    build_failed: CriticalAlert = CriticalAlert()
+    build_failed: BuildFailedAlert = BuildFailedAlert()
     """The status is BUILT, but the job failed or no new product image came."""
     stuck: StuckAlert = StuckAlert()
     """Too long in one status."""

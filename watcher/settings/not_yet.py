@@ -9,7 +9,6 @@ from watcher.settings.findings import Remark, TreePath
 from watcher.settings.tree import Node, text_at, walk
 
 _DEAD_LETTERS = "its notifications are kept as dead letters"
-_NO_ALERT = "no such alert is raised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,6 @@ class NotYet:
 
 
 NOT_YET = (
-    NotYet("alerts.build_failed", _NO_ALERT),
     NotYet("receivers[].type", _DEAD_LETTERS, only=frozenset({"alertmanager"})),
     NotYet("receivers[].format", _DEAD_LETTERS, only=frozenset({"cloudevents", "alertmanager"})),
     NotYet("cluster", "there is one replica"),

@@ -30,7 +30,7 @@ def seconds(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, strict=True, allow_inf_nan=False)]
 
-BuildOutcome = Literal["success", "error", "no_image"]
+BuildOutcome = Literal["success", "error", "no_image", "no_word"]
 CreateOutcome = Literal["success", "error"]
 
 
@@ -51,7 +51,8 @@ class Build(SimulatorModel):
     """What an image build comes to.
 
     `success`: BUILT with a new image. `error`: ERROR, job FAILED. `no_image`: BUILT, but with the image of before,
-    and job FAILED. `reason` is the failure's; a plausible one is used by default.
+    and job FAILED. `no_word`: the same, but the job stays RUNNING. `reason` is the failure's; a plausible one is
+    used by default.
     """
 
     outcome: BuildOutcome = "success"
@@ -60,7 +61,7 @@ class Build(SimulatorModel):
     def failure(self) -> Reason | None:
         """The reason of the failure, None for a success."""
         match self.outcome:
-            case "success":
+            case "success" | "no_word":
                 return None
             case "error":
                 return self.reason or Reason(

@@ -233,11 +233,12 @@ class World:
         return job.id
 
     def _end_build(self, sub: SubJob, build: Build, instance: Instance) -> None:
-        self.jobs.finish(sub, at=self._time, reason=build.failure())
+        if build.outcome != "no_word":
+            self.jobs.finish(sub, at=self._time, reason=build.failure())
         match build.outcome:
             case "success":
                 self._change(instance, status=Status.BUILT, image_id=sub.resource_id)
-            case "no_image":
+            case "no_image" | "no_word":
                 self._change(instance, status=Status.BUILT)
             case "error":
                 self._change(instance, status=Status.ERROR)

@@ -8,8 +8,15 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from watcher.core.event_json import alert_from_json, alert_to_json, from_json, to_json
-from watcher.core.model import Delivery, DeliveryState, Event, InstanceKey, InstanceState, Presence
+from watcher.core.event_json import (
+    alert_from_json,
+    alert_to_json,
+    from_json,
+    reason_from_json,
+    reason_to_json,
+    to_json,
+)
+from watcher.core.model import Delivery, DeliveryState, Event, InstanceKey, InstanceState, Presence, Search
 from watcher.core.ports import Attempt, DeliveryReport
 from watcher.core.quiet import Acknowledgement, Silence
 from watcher.core.routing import matcher_from_json, matcher_to_json
@@ -48,7 +55,32 @@ def state_row(state: InstanceState) -> dict[str, Any]:
         "told_at_ms": _optional_ms(state.told_at),
         "changed_at_ms": json.dumps([to_ms(at) for at in state.changed_at]) if state.changed_at else "[]",
         "flaps": state.flaps,
+        "image_before": state.image_before,
+        "unconfirmed_at_ms": _optional_ms(state.unconfirmed_at),
+        "reason": json.dumps(reason_to_json(state.reason)) if state.reason is not None else None,
+        "search": json.dumps(_search_to_json(state.search)) if state.search is not None else None,
     }
+
+
+def _search_to_json(search: Search) -> dict[str, Any]:
+    return {
+        "job_type": search.job_type,
+        "since_ms": to_ms(search.since),
+        "event_id": search.event_id,
+        "until_ms": _optional_ms(search.until),
+    }
+
+
+def _search_of(text: str | None) -> Search | None:
+    if text is None:
+        return None
+    body = json.loads(text)
+    return Search(
+        job_type=body["job_type"],
+        since=from_ms(body["since_ms"]),
+        event_id=body["event_id"],
+        until=optional_time(body["until_ms"]),
+    )
 
 
 def _optional_ms(at: datetime | None) -> int | None:
@@ -78,6 +110,10 @@ def state_of(row: RowMapping) -> InstanceState:
         told_at=optional_time(row["told_at_ms"]),
         changed_at=tuple(map(from_ms, json.loads(row["changed_at_ms"]))),
         flaps=row["flaps"],
+        image_before=row["image_before"],
+        unconfirmed_at=optional_time(row["unconfirmed_at_ms"]),
+        reason=reason_from_json(json.loads(row["reason"])) if row["reason"] is not None else None,
+        search=_search_of(row["search"]),
     )
 
 
@@ -90,8 +126,13 @@ def event_row(event: Event) -> dict[str, Any]:
         "sequence": event.sequence,
         "kind": event.kind.value,
         "observed_at_ms": to_ms(event.observed_at),
-        "body": json.dumps(to_json(event), separators=(",", ":"), ensure_ascii=False),
+        "body": event_body(to_json(event)),
     }
+
+
+def event_body(told: dict[str, Any]) -> str:
+    """The contract's event object as it is kept."""
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
 
 
 def delivery_row(event: Event, receiver: str, *, size: int, now: datetime, is_routed: bool = True) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from watcher.core.lessons import SAMPLES_KEPT
 from watcher.core.model import Alert, AlertStatus, Event, EventKind, InstanceKey, InstanceState, Step
 from watcher.core.ports import Change
 from watcher.store.database import Database
+from watcher.store.explaining import explain
 from watcher.store.rows import delivery_row, event_row, state_of, state_row, to_ms
 from watcher.store.tables import alert_receivers, deliveries, events, instances, steps
 
@@ -76,7 +77,10 @@ class States(Database):
             return [state_of(row) for row in (await connection.execute(query)).mappings()]
 
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
-        """Write states, events and a delivery for each (event, receiver). What is already there is not doubled."""
+        """Write states, events and a delivery for each (event, receiver). What is already there is not doubled.
+
+        Then add the reasons of earlier events.
+        """
         told = [pair for change in changes for pair in change.events]
         learned = [_step_row(step) for change in changes for step in change.steps]
         async with self.write() as connection:
@@ -85,6 +89,7 @@ class States(Database):
                 await connection.execute(steps.insert(), learned)
             if told:
                 await self._tell(connection, told, now=now)
+            await explain(connection, [each for change in changes if (each := change.explained)], now=now)
 
     async def _tell(
         self, connection: AsyncConnection, told: Sequence[tuple[Event, tuple[str, ...]]], *, now: datetime

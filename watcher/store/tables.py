@@ -42,6 +42,10 @@ instances = Table(
     Column("told_at_ms", BigInteger),
     Column("changed_at_ms", Text, nullable=False, server_default="[]"),
     Column("flaps", Integer, nullable=False, server_default="0"),
+    Column("image_before", Text),
+    Column("unconfirmed_at_ms", BigInteger),
+    Column("reason", Text),
+    Column("search", Text),
 )
 
 events = Table(

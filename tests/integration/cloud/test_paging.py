@@ -135,10 +135,12 @@ async def test_jobs_are_asked_for_as_the_reference_says(cloud: MiniCloud, client
     cloud.answer = lambda _: _empty()
     assert await client.jobs("CREATE_SERVER", status="FAILED") == []
     assert await client.sub_jobs("CREATE_SERVER_IMAGE", job_id="j/1") == []
+    assert await client.sub_jobs("CREATE_SERVER_IMAGE", offset=100, limit=50) == []
     paths = [path.removeprefix(f"/v1/{PROJECT}/") for path, _ in cloud.requests]
     assert paths == [
         "image-server-jobs?job_type=CREATE_SERVER&limit=100&offset=0&status=FAILED",
         "image-server-sub-jobs?job_id=j%2F1&job_type=CREATE_SERVER_IMAGE&limit=100&offset=0",
+        "image-server-sub-jobs?job_type=CREATE_SERVER_IMAGE&limit=50&offset=100",
     ]
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.values import KEY, START, instance
-from watcher.core.alerts import FLAPPING, AlertRules, fingerprint, is_firing
+from watcher.core.alerts import BUILD_FAILED, ERROR, FLAPPING, AlertRules, fingerprint, is_firing
 from watcher.core.detector import detect
 from watcher.core.lessons import Lessons
-from watcher.core.model import AlertStatus, Event, EventKind, InstanceState, Observation, Presence, Step
+from watcher.core.model import AlertStatus, Event, EventKind, InstanceState, Observation, Presence, Reason, Step
 from watcher.core.news import Context
+from watcher.core.reasons import NOTHING_FOUND, Finding
 from watcher.core.timers import close, due_at, ring
 
 RULES = AlertRules(
@@ -22,8 +23,10 @@ RULES = AlertRules(
     flapping_changes=4,
     flapping_within_s=400.0,
     repeat_interval_s=900.0,
+    build_failed_after_s=100.0,
 )
 LESSONS = Lessons(Step(source="prod", image_source="", status="BUILDING", duration_s=100.0) for _ in range(9))
+WHY = Reason(code="WKS.0017", message="sysprep failed", exact=False)
 _MS = timedelta(milliseconds=1)
 
 STATUSES = st.sampled_from(
@@ -34,11 +37,15 @@ IMAGES = st.sampled_from(["", "img-1", "img-2"])
 
 @dataclass(frozen=True)
 class Look:
-    """Some time passes, then the instance is seen in a status with an image (None: it is not there)."""
+    """Some time passes, then the instance is seen in a status with an image (None: it is not there).
+
+    `finding` is what the cloud's jobs say, whether it fits or not.
+    """
 
     after_s: float
     status: str | None
     image_id: str
+    finding: Finding = NOTHING_FOUND
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class Wait:
     exactly: bool
 
 
-LOOKS = st.builds(Look, st.floats(0.001, 500.0), STATUSES, IMAGES)
+FINDINGS = st.sampled_from([NOTHING_FOUND, Finding(reason=WHY), Finding(succeeded=True)])
+LOOKS = st.builds(Look, st.floats(0.001, 500.0), STATUSES, IMAGES, FINDINGS)
 WAITS = st.builds(Wait, st.floats(0.001, 2000.0), st.booleans())
 COURSES = st.lists(LOOKS | LOOKS | WAITS, min_size=1, max_size=40)
 
@@ -69,7 +77,7 @@ class Course:
         if isinstance(step, Look):
             seen = instance(step.status, id=KEY.id, image_id=step.image_id) if step.status is not None else None
             observation = Observation(key=KEY, observed_at=self.now, instance=seen)
-            self.state, events = detect(before, observation, self.context)
+            self.state, events = detect(before, observation, replace(self.context, finding=step.finding))
         elif before is not None:
             moment = due_at(before, RULES, self.context.lessons)
             if step.exactly and moment is not None:
@@ -220,3 +228,39 @@ def test_who_is_watched_no_more_has_no_alerts(steps: list[Look | Wait], is_confi
     assert due_at(after, RULES, course.context.lessons) is None
     assert {alert.fingerprint for alert in event.alerts} == {alert.fingerprint for alert in course.state.alerts}
     assert all(alert.status is AlertStatus.RESOLVED for alert in event.alerts)
+
+
+@given(COURSES, st.booleans())
+def test_a_build_that_failed_is_one_that_ended_without_a_new_image(
+    steps: list[Look | Wait], is_configured: bool
+) -> None:
+    building = {"CREATING", "ACTIVE", "BUILDING"}
+    is_seen = False
+    for _, event, after in follow(steps, is_configured=is_configured).told:
+        if event.kind is EventKind.BUILD_FAILED:
+            assert is_seen
+            assert (event.from_status, event.to_status, after.presence) == ("BUILT", "BUILT", Presence.PRESENT)
+        is_seen = event.to_status in building or (is_seen and event.to_status not in ("ERROR", "DELETING"))
+        if is_firing(BUILD_FAILED, after.alerts):
+            assert after.status in ("BUILT", "NULL")
+            assert after.image_before is not None
+            assert after.unconfirmed_at is None
+        if after.presence is Presence.DELETED:
+            assert (after.image_before, after.unconfirmed_at, after.reason, after.search) == (None, None, None, None)
+
+
+@given(COURSES, st.booleans())
+def test_a_reason_is_told_with_what_it_explains_and_never_with_its_end(
+    steps: list[Look | Wait], is_configured: bool
+) -> None:
+    course = follow(steps, is_configured=is_configured)
+    for _, event, after in course.told:
+        names = {alert.name for alert in after.alerts}
+        assert after.reason is None or names & {ERROR, BUILD_FAILED} or event.to_status == "BUILT"
+        if event.reason is not None:
+            assert event.kind is not EventKind.RECOVERED or event.to_status == "ERROR"
+            assert event.to_status in ("ERROR", "BUILT", "NULL") or event.kind is EventKind.REMINDER or names
+    state = course.state
+    if state is not None and state.reason is not None:
+        assert {ERROR, BUILD_FAILED} & {alert.name for alert in state.alerts}
+        assert state.unconfirmed_at is None

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.values import KEY, at, context, history, observation
-from watcher.core.detector import begins_error, detect, is_unchanged
+from watcher.core.detector import detect, is_unchanged
 from watcher.core.model import AlertStatus, EventKind, Presence, Reason, Severity
+from watcher.core.reasons import Finding
 
 
 def test_first_sight_is_discovered() -> None:
@@ -148,18 +149,9 @@ def test_an_id_used_again_after_deletion_is_discovered() -> None:
 def test_the_reason_goes_with_the_error_only() -> None:
     reason = Reason(code="WKS.1", message="sysprep failed", exact=False)
     state, _ = history("BUILDING")
-    assert detect(state, observation("ERROR", 15), context(reason=reason))[1][0].reason == reason
-    assert detect(state, observation("BUILT", 15), context(reason=reason))[1][0].reason is None
-
-
-def test_when_to_ask_for_a_reason() -> None:
-    building, _ = history("BUILDING")
-    failed, _ = history("ERROR")
-    assert begins_error(building, observation("ERROR").instance)
-    assert begins_error(None, observation("ERROR").instance)
-    assert not begins_error(failed, observation("ERROR").instance)
-    assert not begins_error(building, observation("BUILT").instance)
-    assert not begins_error(building, observation(None).instance)
+    found = Finding(reason=reason)
+    assert detect(state, observation("ERROR", 15), context(finding=found))[1][0].reason == reason
+    assert detect(state, observation("DELETING", 15), context(finding=found))[1][0].reason is None
 
 
 def test_other_fields_of_the_record_are_kept_and_not_told() -> None:

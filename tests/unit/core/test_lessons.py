@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tests.fakes.values import at, event, history, instance, observation
 from watcher.core.alerts import AlertRules
 from watcher.core.detector import detect
 from watcher.core.lessons import SAMPLES_KEPT, Lessons, far_longer_s, lesson_of
-from watcher.core.model import Event, EventKind, Expectation, InstanceState, Step
+from watcher.core.model import Event, EventKind, Expectation, InstanceState, Reason, Step
 from watcher.core.news import Context
 
 
@@ -67,6 +68,14 @@ def test_a_build_that_went_well_is_a_lesson() -> None:
     assert lesson_of(before, ended, resolution_s=30.0) == Step(
         source="prod", image_source="", status="BUILDING", duration_s=1440.0
     )
+
+
+def test_a_build_that_failed_is_none_though_it_ended_in_built() -> None:
+    before, _, _ = lived(("ACTIVE", 0), ("BUILDING", 60), ("BUILT", 1500))
+    why = Reason(code="WKS.0017", message="sysprep failed", exact=False)
+    ended = event(observed_at=at(1500), previous_observed_at=at(1485), duration_s=1440.0)
+    assert lesson_of(before, ended, resolution_s=30.0) is not None
+    assert lesson_of(before, replace(ended, reason=why), resolution_s=30.0) is None
 
 
 def test_a_deletion_is_one_too() -> None:

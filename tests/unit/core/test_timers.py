@@ -167,11 +167,11 @@ class TestFlapping:
         assert {event.kind.value for event in events} == {"discovered", "transition"}
 
     def test_it_ends_with_a_summary_when_it_has_been_calm_for_a_while(self) -> None:
-        state, _ = self.flapping("BUILDING", "BUILT")
+        state, _ = self.flapping("BUILDING", "ACTIVE")
         calm_s = after(state, NO_REMINDERS)
         assert calm_s == 360 + 1800  # from then on fewer than half of six lie within half an hour
         state, [event] = ring(state, now=at(calm_s), context=context(NO_REMINDERS))
-        assert (event.kind, event.changes, event.to_status) == (EventKind.FLAPPING, 8, "BUILT")
+        assert (event.kind, event.changes, event.to_status) == (EventKind.FLAPPING, 8, "ACTIVE")
         assert fires(event) == [("flapping", "resolved")]
         assert (state.alerts, state.flaps) == ((), 0)
 

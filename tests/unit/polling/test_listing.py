@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.cloud import Answer
 from tests.fakes.polling import AUTO, BY_GET, Bench
-from tests.fakes.values import START, at, history, instance
+from tests.fakes.values import START, at, built, failed_step, history, instance
 from watcher.core.errors import (
     CloudAuthError,
     CloudEndpointError,
@@ -35,7 +35,7 @@ from watcher.core.facts import (
     StoreFailed,
     StoreRecovered,
 )
-from watcher.core.model import Instance, InstanceKey, Observation, Presence, SubJob
+from watcher.core.model import Instance, InstanceKey, Observation, Presence
 from watcher.core.planner import Mode
 from watcher.core.ports import Change, InstancePage
 from watcher.core.watchlist import DiscoverRule
@@ -103,7 +103,7 @@ async def test_what_was_at_rest_and_changes_is_followed_closely() -> None:
     await bench.clock.advance(15)
     await bench.poller.cycle()
     assert bench.cloud.asked == ["i00007"]  # one is cheaper than three pages
-    bench.cloud.script("i00007", "BUILT")
+    bench.cloud.script("i00007", built("i00007"))
     await bench.clock.advance(15)
     assert await bench.poller.cycle() == 30.0  # at rest again it waits for the next sweep
 
@@ -462,7 +462,7 @@ class TestBudget:
             await bench.cycles(2)
         assert len(bench.seen(BudgetShort)) == 1
         for key in bench.ids:
-            bench.cloud.script(key, "BUILT")
+            bench.cloud.script(key, built(key))
         while bench.clock.monotonic() < 300:
             await bench.cycles(2)
         assert len(bench.seen(BudgetMet)) == 1
@@ -518,6 +518,7 @@ class TestBudget:
 
 async def test_where_list_and_get_disagree_the_next_list_is_read_though_it_is_the_same() -> None:
     bench = Bench(many(300), policy=AUTO)
+    bench.cloud.steps = [failed_step()]
     bench.cloud.script("i00042", "BUILDING")
     await bench.poller.start()
     await bench.cycles(1)
@@ -634,6 +635,7 @@ class TestAsking:
         await bench.poller.start()
         await bench.cycles(1)
         bench.cloud.script("i00123", "ERROR")
+        bench.cloud.steps = [failed_step()]
         await bench.clock.advance(60)
         await bench.cycles(4)
         assert bench.told()[250:] == [("transition", "BUILT", "ERROR")]
@@ -648,13 +650,12 @@ class TestAsking:
 
     async def test_an_alert_does_not_wait_for_ever_for_its_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:
         bench = Bench({"a": ["BUILDING", "ERROR"]})
-        monkeypatch.setattr("watcher.polling.asker._REASON_TIMEOUT_S", 0.0)
+        monkeypatch.setattr("watcher.polling.lookup._TIMEOUT_S", 0.0)
 
-        async def never(_: str) -> list[SubJob]:
+        async def never(_: int) -> None:
             await asyncio.Event().wait()
-            return []
 
-        bench.cloud.sub_jobs = never  # type: ignore[assignment, method-assign] # the cloud does not answer
+        bench.cloud.on_steps = never
         await bench.poller.start()
         await bench.cycles(2)
         assert bench.told()[-1] == ("transition", "BUILDING", "ERROR")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.polling import Bench
-from tests.fakes.values import at
+from tests.fakes.values import at, built
 from watcher.core.errors import (
     CloudAuthError,
     CloudError,
@@ -31,7 +31,7 @@ async def test_a_change_is_detected_and_committed_with_its_deliveries() -> None:
 
 
 async def test_fast_while_changing_slow_at_rest() -> None:
-    bench = Bench({"a": ["BUILDING", "BUILT"]})
+    bench = Bench({"a": ["BUILDING", built("a")]})
     await bench.poller.start()
     assert await bench.cycles(1) == 15.0
     await bench.clock.advance(15.0)
@@ -249,7 +249,7 @@ async def test_what_is_known_of_an_instance_beside_its_state() -> None:
     steps = [
         Step(source="prod", image_source="", status="BUILDING", duration_s=seconds) for seconds in (10, 20, 30, 40)
     ]
-    bench = Bench({"a": ["BUILDING", "BUILT"]})
+    bench = Bench({"a": ["BUILDING", built("a")]})
     bench.store.learned = [*steps, replace(steps[0], duration_s=100)]
     await bench.poller.start()
     await bench.cycles(1)
@@ -259,6 +259,6 @@ async def test_what_is_known_of_an_instance_beside_its_state() -> None:
     )
     assert bench.poller.background(replace(building, presence=Presence.MISSING)).expected is None
     await bench.cycles(3)
-    [built] = bench.poller.states()
-    assert bench.poller.background(built) == Background(labels={"team": "vdi"}, seen_at=at(75))
-    assert built.observed_at == at(15), "an unchanged observation is not recorded"
+    [done] = bench.poller.states()
+    assert bench.poller.background(done) == Background(labels={"team": "vdi"}, seen_at=at(75))
+    assert done.observed_at == at(15), "an unchanged observation is not recorded"

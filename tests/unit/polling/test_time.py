@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.polling import AUTO, BY_GET, Bench
-from tests.fakes.values import outage
+from tests.fakes.values import built, outage
 from watcher.core.alerts import AlertRules
 from watcher.core.errors import CloudUnavailableError
 from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, InstanceState
@@ -81,7 +81,7 @@ async def test_nobody_is_called_stuck_before_it_was_looked_at_again_after_a_rest
     bench = Bench({"a": ["BUILDING"]})
     await bench.poller.start()
     await until(bench, 60)
-    bench.cloud.script("a", "BUILT")
+    bench.cloud.script("a", built("a"))
     await bench.clock.advance(10_000)
     bench.poller = bench.fresh_poller()
     await bench.poller.start()
@@ -127,7 +127,7 @@ async def test_flapping_is_told_and_its_end_comes_by_itself() -> None:
     await bench.poller.start()
     for turn in range(8):
         await until(bench, 100 * turn + 50)
-        bench.cloud.script("a", "BUILDING" if turn % 2 == 0 else "BUILT")
+        bench.cloud.script("a", "BUILDING" if turn % 2 == 0 else built("a", f"img-{turn}"))
     await until(bench, 5000)
     assert kinds(bench) == ["discovered", *["transition"] * 6, "flapping", *["transition"] * 2, "flapping"]
     assert (last(bench).changes, last(bench).to_status) == (8, "BUILT")

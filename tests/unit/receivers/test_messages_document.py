@@ -33,6 +33,8 @@ TRANSCRIPTS = {
     "A build begins": of("building"),
     "A build succeeds": of("built"),
     "A build fails": of("build error"),
+    "A build ends without a new image": of("build failed"),
+    "It has its new image after all": of("built after all"),
     "A build is stuck": of("stuck"),
     "An error goes on": of("error reminder"),
     "An error is over": of("error over"),

@@ -112,20 +112,31 @@ SAID = {
         "unreachable firing for 4 h 55 min (critical, since 2026-01-01T00:05:00.000Z)",
     ),
     "outage over": ("🟢 source prod answers again", "it was silent for 6 h", "unreachable resolved after 5 h 55 min"),
+    "built badly": ("❌ office-2026 is BUILT, but its build failed", "BUILDING → BUILT after 24 min", ""),
     "build failed": (
         "❌ office-2026 ended its build without a new image",
-        "BUILDING → BUILT after 23 min 32 s",
+        "its job failed",
         "build_failed firing (critical)",
     ),
     "build failed over": (
         "🔨 office-2026 is BUILDING",
-        "BUILT → BUILDING after 23 min 32 s",
-        "build_failed resolved after 59 min",
+        "BUILT → BUILDING after 5 h 35 min; about 24 min left (usually 24 min, p95 31 min)",
+        "build_failed resolved after 5 h 35 min",
     ),
     "build failed reminder": (
         "🔔 office-2026 is still without a new image",
-        "BUILT for 24 min",
-        "build_failed firing for 4 h 59 min (critical, since 2026-01-01T00:01:00.000Z)",
+        "BUILT for 4 h 35 min",
+        "build_failed firing for 4 h 35 min (critical, since 2026-01-01T00:25:00.000Z)",
+    ),
+    "build failed without a reason": (
+        "❌ office-2026 ended its build without a new image",
+        "BUILT for 2 min",
+        "build_failed firing (critical)",
+    ),
+    "built after all": (
+        "✅ office-2026 has its new image after all",
+        "BUILT for 15 min",
+        "build_failed resolved after 13 min",
     ),
 }
 

@@ -21,10 +21,7 @@ def notices(text: str) -> list[str]:
     [
         ("poll: {mode: list, rate_limit: 1/1s}", []),
         ("alerts: {error: {severity: info}, missing: {severity: info}, unreachable: {after: 1m}}", []),
-        (
-            "alerts: {build_failed: {}, stuck: {}, flapping: {}, repeat_interval: 0}",
-            ["alerts.build_failed"],
-        ),
+        ("alerts: {build_failed: {after: 1m}, stuck: {}, flapping: {}, repeat_interval: 0}", []),
         ("alerts: {stuck: }", []),
         ("receivers: [{name: x, type: console, min_severity: info, max_age: 1h, timeout: 1s}]", []),
         (

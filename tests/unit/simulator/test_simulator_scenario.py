@@ -72,7 +72,7 @@ def test_the_demo_shows_every_ending_within_fifty_minutes() -> None:
     assert after["office-2026"].image_id != before["office-2026"]
     assert after["design-gpu"].image_id != before["design-gpu"]
     reasons = [sub.reason.code for sub in simulator.world.jobs.sub_jobs("CREATE_SERVER_IMAGE") if sub.reason]
-    assert sorted(reasons) == ["WKS.00170206"]
+    assert sorted(reasons) == ["WKS.00170206", "WKS.00170211"]
     assert simulator.problems == []
 
 
@@ -156,7 +156,7 @@ def test_all_findings_at_once_each_with_its_place(tmp_path: Path) -> None:
         "s.yaml: instances[0].labels: unknown key",
         "s.yaml: instances[1]: name 'b{m}' is not a pattern such as 'vdi-{n}' or 'vdi-{n:03}'",
         "s.yaml: instances[2]: 'count' needs a pattern such as 'vdi-{n}' as name",
-        "s.yaml: timeline[0].recreate.outcome: Input should be 'success', 'error' or 'no_image'",
+        "s.yaml: timeline[0].recreate.outcome: Input should be 'success', 'error', 'no_image' or 'no_word'",
         f"s.yaml: timeline[1]: needs 'at' and exactly one of {', '.join(ACTIONS)}",
         "s.yaml: timeline[2].fault_on.id: is missing",
         "s.yaml: timeline[3].at: is missing",

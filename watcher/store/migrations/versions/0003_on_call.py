@@ -1,4 +1,4 @@
-"""For on-call: what receivers note of what they sent."""
+"""For on-call: what receivers note of what they sent, what is known of builds in doubt, and why there is a problem."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,3 +18,16 @@ def upgrade() -> None:
         sa.Column("written_at_ms", sa.BigInteger, nullable=False),
     )
     op.create_index("alert_receivers_of_receiver", "alert_receivers", ["receiver", "ended_at_ms"])
+    op.add_column("instances", sa.Column("image_before", sa.Text))
+    op.add_column("instances", sa.Column("unconfirmed_at_ms", sa.BigInteger))
+    op.add_column("instances", sa.Column("reason", sa.Text))
+    op.add_column("instances", sa.Column("search", sa.Text))
+    op.execute(_BUILDS_UNDER_WAY)
+
+
+# What an earlier version saw building: while it does, the image shown may already be the new one.
+_BUILDS_UNDER_WAY = """
+UPDATE instances
+SET image_before = CASE WHEN status = 'BUILDING' AND image_id <> '' THEN '?' || image_id ELSE image_id END
+WHERE status IN ('CREATING', 'ACTIVE', 'BUILDING') AND presence <> 'deleted'
+"""
