@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
 from pydantic import SecretStr, field_validator
@@ -15,14 +14,14 @@ from standardwebhooks import Webhook
 
 from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError
-from watcher.core.event_json import format_time, to_json
-from watcher.core.model import Event, Notification
+from watcher.core.model import Notification
 from watcher.core.ports import Receiver
 from watcher.fields import HttpUrl, Secret
+from watcher.receivers.alerts import Labeller
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.digest import NAMED, Group, grouped, worst_of
 from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
-from watcher.receivers.planned import PlannedReceiver
+from watcher.receivers.webhook_alertmanager import AlertmanagerBody
+from watcher.receivers.webhook_formats import CLOUDEVENTS, STANDARD, Format
 
 _PREFIX = "whsec_"
 
@@ -53,21 +52,34 @@ class WebhookSettings(ReceiverSettings):
             raise ValueError("not a signing secret: write whsec_ and base64")
         return value
 
+    @property
+    def alerts_only(self) -> bool:
+        """What Alertmanager posts tells of nothing but alerts."""
+        return self.format == "alertmanager"
+
     def build(self, tools: ReceiverTools) -> Receiver:
         """A receiver that POSTs to `url`."""
-        if self.format != "standard":
-            return PlannedReceiver(name=self.name, type=self.type, feature=f"a webhook of format {self.format}")
         return WebhookReceiver(
             name=self.name,
             url=str(self.url),
+            format=self._format(tools),
             secret=self.optional_secret("secret"),
             session=open_session(timeout_s=self.timeout.total_seconds()),
             clock=tools.clock,
         )
 
+    def _format(self, tools: ReceiverTools) -> Format:
+        if self.format == "standard":
+            return STANDARD
+        if self.format == "cloudevents":
+            return CLOUDEVENTS
+        labeller = Labeller(describer=self.describer(tools), links=tools.links)
+        body = AlertmanagerBody(receiver=self.name, external_url=tools.links.external_url, labeller=labeller)
+        return Format("application/json", body)
+
 
 class WebhookReceiver:
-    """POSTs an event or a digest as JSON: `{"type": "instance.<kind>", "timestamp": …, "data": …}`.
+    """POSTs an event or a digest as JSON of one format.
 
     With a secret, signed by the Standard Webhooks specification (https://www.standardwebhooks.com): the signature
     covers id, time of sending and body. The id is that of the event or digest, and the body is the same to the byte on
@@ -78,17 +90,27 @@ class WebhookReceiver:
     digest_bytes = 500_000  # many servers take a megabyte at most
 
     def __init__(
-        self, *, name: str, url: str, secret: Secret | None, session: aiohttp.ClientSession, clock: Clock
+        self,
+        *,
+        name: str,
+        url: str,
+        format: Format,  # noqa: A002 - the configuration's word
+        secret: Secret | None,
+        session: aiohttp.ClientSession,
+        clock: Clock,
     ) -> None:
         self.name = name
         self._url = url
+        self._format = format
         self._secret = secret
         self._session = session
         self._clock = clock
 
     async def send(self, notification: Notification) -> str:
         """POST it; raises DeliveryError unless the answer is 2xx."""
-        body = _body(notification)
+        body = self._format.render(notification)
+        if body is None:
+            return "nothing to send: no alert began or ended"
         with delivery_errors():
             key = self._secret.reveal() if self._secret is not None else None
             headers = self._headers(notification.id, body, key)
@@ -114,7 +136,7 @@ class WebhookReceiver:
     def _headers(self, message_id: str, body: str, key: str | None) -> dict[str, str]:
         now = self._clock.now()
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": self._format.content_type,
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
         }
@@ -128,46 +150,3 @@ def _signer(key: str) -> Webhook:
         return Webhook(key)
     except (ValueError, RuntimeError) as error:
         raise ConfigurationError("the signing secret is not whsec_ and base64") from error
-
-
-def _body(notification: Notification) -> str:
-    body = _digest(notification) if notification.is_digest else _single(notification)
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return text.encode(errors="replace").decode()  # half a surrogate pair can be neither signed nor sent
-
-
-def _single(notification: Notification) -> dict[str, Any]:
-    event = notification.event
-    kind = "test" if notification.test else event.kind.value
-    body = {"type": f"instance.{kind}", "timestamp": format_time(event.observed_at), "data": to_json(event)}
-    return body if notification.held_by is None else {**body, "held_by": notification.held_by}
-
-
-def _digest(notification: Notification) -> dict[str, Any]:
-    events = notification.events
-    data = {
-        "id": notification.id,
-        "count": len(events),
-        "severity": worst_of(events).value,
-        "groups": [_group(group) for group in grouped(events, by=_sort)],
-        "held_by": notification.held_by,
-        "events": [to_json(event) for event in events],
-    }
-    latest = max(event.observed_at for event in events)
-    return {"type": "instance.digest", "timestamp": format_time(latest), "data": data}
-
-
-def _sort(event: Event) -> tuple[str, str, str | None]:
-    return event.source, event.kind.value, event.to_status
-
-
-def _group(group: Group) -> dict[str, Any]:
-    source, kind, to_status = _sort(group.first)
-    return {
-        "source": source,
-        "kind": kind,
-        "to": to_status,
-        "severity": group.severity.value,
-        "count": len(group.events),
-        "instances": [event.instance_name or event.instance_id for event in group.instances[:NAMED]],
-    }

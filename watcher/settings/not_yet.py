@@ -6,27 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from watcher.settings.findings import Remark, TreePath
-from watcher.settings.tree import Node, text_at, walk
-
-_DEAD_LETTERS = "its notifications are kept as dead letters"
+from watcher.settings.tree import Node, walk
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """A key, `[]` for any index, and what happens instead. With `only`: for these values alone."""
+    """A key, `[]` for any index, and what happens instead."""
 
     key: str
     instead: str
-    only: frozenset[str] | None = None
-
-    def holds_for(self, value: str | None) -> bool:
-        """Whether the key with this value (None: no scalar) does nothing yet."""
-        return self.only is None or value in self.only
 
 
 NOT_YET = (
-    NotYet("receivers[].type", _DEAD_LETTERS, only=frozenset({"alertmanager"})),
-    NotYet("receivers[].format", _DEAD_LETTERS, only=frozenset({"cloudevents", "alertmanager"})),
     NotYet("cluster", "there is one replica"),
     NotYet("web.tls", "plain HTTP is served"),
 )
@@ -34,10 +25,9 @@ NOT_YET = (
 
 def remarks(root: Node) -> Iterator[Remark]:
     """A notice for each key of the tree that does nothing yet."""
-    for path, mark, node in walk(root):
-        key = pattern_of(path)
+    for path, mark, _ in walk(root):
         for entry in NOT_YET:
-            if entry.key == key and entry.holds_for(text_at(node)):
+            if entry.key == pattern_of(path):
                 message = f"accepted, but does nothing yet in this version ({entry.instead})"
                 yield Remark(path, mark, message, level="notice")
 
