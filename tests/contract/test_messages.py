@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -117,6 +118,21 @@ async def test_a_strict_slack_takes_everything(kind: str) -> None:
         assert slack.refusals == []
         told = [message for message in slack.messages if message.thread_ts or not slack.replies(message)]
     assert [message.title for message in told] == [shown_title(notification) for notification in EVERYTHING.values()]
+
+
+@pytest.mark.parametrize("type_name", HTTP_CASES)
+@pytest.mark.parametrize("notification", [NOTIFICATION, digest(*many(30))], ids=["event", "digest"])
+async def test_a_template_takes_the_place_of_the_texts(type_name: str, notification: Notification, sink: Sink) -> None:
+    case = HTTP_CASES[type_name]
+    sink.good = Reply(body=case.good)
+    template = {"title": "of {{ event.instance_name }}", "body": "first {{ event.to }}\nthen"}
+    async with opened(case.config(sink.url), template=template) as receiver:
+        await receiver.send(notification)
+    said = " ".join(request.body for request in sink.received)
+    for text in (r"of office-\w+", r"first [A-Z]+", "then"):
+        assert re.search(text, said)
+    for text in (describe(notification, links=Links()).title, "Severity"):
+        assert text not in said
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from watcher.receivers.alerts import Labeller
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
 from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
 from watcher.receivers.webhook_alertmanager import AlertmanagerBody
-from watcher.receivers.webhook_formats import CLOUDEVENTS, STANDARD, Format
+from watcher.receivers.webhook_formats import Format, cloudevents, standard
 
 _PREFIX = "whsec_"
 
@@ -69,11 +70,13 @@ class WebhookSettings(ReceiverSettings):
         )
 
     def _format(self, tools: ReceiverTools) -> Format:
+        describe = self.describer(tools)
+        texts = describe if self.template is not None else None
         if self.format == "standard":
-            return STANDARD
+            return Format("application/json", partial(standard, describe=texts))
         if self.format == "cloudevents":
-            return CLOUDEVENTS
-        labeller = Labeller(describer=self.describer(tools), links=tools.links)
+            return Format("application/cloudevents+json", partial(cloudevents, describe=texts))
+        labeller = Labeller(describer=describe, links=tools.links)
         body = AlertmanagerBody(receiver=self.name, external_url=tools.links.external_url, labeller=labeller)
         return Format("application/json", body)
 

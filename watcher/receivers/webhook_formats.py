@@ -15,7 +15,10 @@ from cloudevents.core.v1.event import CloudEvent
 from watcher.core.event_json import format_time, to_json
 from watcher.core.model import Event, Notification
 from watcher.receivers.digest import NAMED, Group, grouped, worst_of
+from watcher.receivers.message import Message
 from watcher.receivers.words import plain
+
+Describe = Callable[[Notification], Message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +35,19 @@ def to_text(body: object) -> str:
     return text.encode(errors="replace").decode()  # half a surrogate pair can be neither signed nor sent
 
 
-def standard(notification: Notification) -> str:
-    """`{"type": "instance.<kind>", "timestamp": …, "data": …}`, as Standard Webhooks propose."""
+def standard(notification: Notification, *, describe: Describe | None = None) -> str:
+    """`{"type": "instance.<kind>", "timestamp": …, "data": …}`, as Standard Webhooks propose.
+
+    With `describe`, `data` has `message: {title, body}`, the texts of a template.
+    """
     latest = max(event.observed_at for event in notification.events)
-    body = {"type": _type(notification), "timestamp": format_time(latest), "data": _data(notification)}
+    body = {"type": _type(notification), "timestamp": format_time(latest), "data": _data(notification, describe)}
     if notification.held_by is not None and not notification.is_digest:
         body["held_by"] = notification.held_by
     return to_text(body)
 
 
-def cloudevents(notification: Notification) -> str:
+def cloudevents(notification: Notification, *, describe: Describe | None = None) -> str:
     """CloudEvents 1.0 in structured mode (https://github.com/cloudevents/spec), `data` as in the standard format.
 
     `heldby` is an extension: an attribute's name has no underscores.
@@ -59,13 +65,10 @@ def cloudevents(notification: Notification) -> str:
     # An attribute is a line of text, and not there in place of empty.
     subject = "" if notification.is_digest else plain(notification.event.instance_id)
     more = {"subject": subject, "heldby": plain(notification.held_by or "")}
-    event = CloudEvent({**attributes, **{name: text for name, text in more.items() if text}}, _data(notification))
+    given = {**attributes, **{name: text for name, text in more.items() if text}}
+    event = CloudEvent(given, _data(notification, describe))
     # The SDK escapes all that is not ASCII, which makes a digest up to twice as long.
     return to_text(json.loads(JSONFormat().write(event)))
-
-
-STANDARD = Format("application/json", standard)
-CLOUDEVENTS = Format("application/cloudevents+json", cloudevents)
 
 
 def _type(notification: Notification) -> str:
@@ -74,9 +77,15 @@ def _type(notification: Notification) -> str:
     return f"instance.{'test' if notification.test else notification.event.kind.value}"
 
 
-def _data(notification: Notification) -> dict[str, Any]:
-    if not notification.is_digest:
-        return to_json(notification.event)
+def _data(notification: Notification, describe: Describe | None) -> dict[str, Any]:
+    data = _digest(notification) if notification.is_digest else to_json(notification.event)
+    if describe is None:
+        return data
+    message = describe(notification)
+    return {**data, "message": {"title": message.title, "body": "\n".join(message.lines)}}
+
+
+def _digest(notification: Notification) -> dict[str, Any]:
     events = notification.events
     return {
         "id": notification.id,
