@@ -25,7 +25,7 @@ from watcher.core.ports import Receiver
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 from watcher.receivers.message import describe
-from watcher.receivers.slack_blocks import content
+from watcher.receivers.slack.blocks import content
 
 STORIES = stories()
 HOSTILE = "a\nb\x1b[31mred\x1b[0m\u202eevil\u2028\x00 <!channel> *x* _y_ `z` ~q~ & <https://evil.example|click>"

@@ -20,8 +20,8 @@ from watcher.core.ports import Notebook, Receiver, Standing
 from watcher.fields import HttpUrl, Secret
 from watcher.receivers.base import Describer, ReceiverSettings, ReceiverTools
 from watcher.receivers.http import delivery_errors, open_session, reach, secrets_of
-from watcher.receivers.pagerduty_answers import RefusedEventError, judged
-from watcher.receivers.pagerduty_events import ALERT_PATH, Request, acknowledge, chains, trial
+from watcher.receivers.pagerduty.answers import RefusedEventError, judged
+from watcher.receivers.pagerduty.events import ALERT_PATH, Request, acknowledge, chains, trial
 
 # https://support.pagerduty.com/main/docs/service-regions
 _HOSTS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}

@@ -11,10 +11,10 @@ from watcher.core.model import Event, InstanceKey, Notification
 from watcher.core.ports import Notebook
 from watcher.receivers.base import Describer
 from watcher.receivers.message import Message
-from watcher.receivers.slack_api import Posted, SlackApi
-from watcher.receivers.slack_blocks import content, status
-from watcher.receivers.slack_errors import MESSAGE_GONE, THREAD_GONE, UNEDITABLE, SlackError
-from watcher.receivers.slack_thread import Reply, Thread, mark_of, opened, read_thread, thread_key
+from watcher.receivers.slack.api import Posted, SlackApi
+from watcher.receivers.slack.blocks import content, status
+from watcher.receivers.slack.errors import MESSAGE_GONE, THREAD_GONE, UNEDITABLE, SlackError
+from watcher.receivers.slack.thread import Reply, Thread, mark_of, opened, read_thread, thread_key
 
 _PARENTS = 10
 """How many parents are edited after a digest: Slack takes 50 edits a minute, and the digest has told it all."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, Severity, Status
-from watcher.receivers.slack_api import Posted
+from watcher.receivers.slack.api import Posted
 from watcher.receivers.tone import Tone, tone_of
 from watcher.receivers.words import is_unwatched
 

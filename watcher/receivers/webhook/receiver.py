@@ -21,8 +21,8 @@ from watcher.fields import HttpUrl, Secret
 from watcher.receivers.alerts import Labeller
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
 from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
-from watcher.receivers.webhook_alertmanager import AlertmanagerBody
-from watcher.receivers.webhook_formats import Format, cloudevents, standard
+from watcher.receivers.webhook.alertmanager import AlertmanagerBody
+from watcher.receivers.webhook.formats import Format, cloudevents, standard
 
 _PREFIX = "whsec_"
 

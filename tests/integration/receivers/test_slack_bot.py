@@ -23,7 +23,7 @@ from watcher.receivers import SlackSettings
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 from watcher.receivers.notebook import MemoryNotebook
-from watcher.receivers.slack_thread import thread_key
+from watcher.receivers.slack.thread import thread_key
 
 RED, YELLOW, GREY, GREEN = "#d50200", "#daa038", "#8d9096", "#2eb67d"
 

@@ -20,8 +20,8 @@ from apprise import (
 from watcher import __version__
 from watcher.core.clock import Clock, SystemClock
 from watcher.core.errors import DeliveryError, FailureReason
-from watcher.receivers.apprise_tries import Attempt, Outcome
-from watcher.receivers.apprise_watch import Answer, Exchange, listen, watched
+from watcher.receivers.apprise.tries import Attempt, Outcome
+from watcher.receivers.apprise.watch import Answer, Exchange, listen, watched
 from watcher.receivers.http import check_answer, redacted, secrets_of
 from watcher.receivers.message import Message
 

@@ -25,7 +25,7 @@ from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as _Urllib3Timeout
 
 from watcher.core.errors import DeliveryError, FailureReason
-from watcher.receivers.apprise_tries import Attempt
+from watcher.receivers.apprise.tries import Attempt
 
 _BODY_LIMIT = 1024 * 1024
 _LINES = 5

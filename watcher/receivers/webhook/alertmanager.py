@@ -11,7 +11,7 @@ from typing import Any
 from watcher.core.event_json import format_time
 from watcher.core.model import AlertStatus, Notification
 from watcher.receivers.alerts import LabelledAlert, Labeller
-from watcher.receivers.webhook_formats import to_text
+from watcher.receivers.webhook.formats import to_text
 
 _GROUPED_BY = ("alertname", "instance_id", "source")
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: what an alert that fires ends at

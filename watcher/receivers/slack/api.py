@@ -18,7 +18,7 @@ from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.http_headers import retry_after_s
 from watcher.fields import Secret
 from watcher.receivers.http import check_answer, delivery_errors, redacted, secrets_of
-from watcher.receivers.slack_errors import MEANINGS, SlackError
+from watcher.receivers.slack.errors import MEANINGS, SlackError
 from watcher.receivers.words import plain, shortened
 
 # The SDK writes down addresses and messages as soon as anybody asks for debug logs.

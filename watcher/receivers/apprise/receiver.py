@@ -1,7 +1,7 @@
 """Apprise: more than a hundred services by one address each.
 
 The library is an extra (`pip install 'watcher[apprise]'`) and is loaded only where a receiver of this type is
-configured: everything that touches it is in `apprise_service`.
+configured: everything that touches it is in `service` and `watch`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
 from watcher.fields import Secret
-from watcher.receivers.apprise_tries import Told, Tries
+from watcher.receivers.apprise.tries import Told, Tries
 from watcher.receivers.base import Describer, ReceiverSettings, ReceiverTools
 from watcher.receivers.http import delivery_errors, reach
 
 if TYPE_CHECKING:
-    from watcher.receivers.apprise_service import AppriseServices
+    from watcher.receivers.apprise.service import AppriseServices
 
 # Of the section's timeout: what blocks ends first, and the own one before everybody's, as it can say who was late.
 _SOCKET_SHARE, _OWN_SHARE = 0.9, 0.95
@@ -36,7 +36,7 @@ class MissingExtraError(ConfigurationError):
 
 def _load_services() -> type[AppriseServices]:
     try:
-        module = importlib.import_module("watcher.receivers.apprise_service")
+        module = importlib.import_module("watcher.receivers.apprise.service")
     except ImportError as error:
         raise MissingExtraError("apprise needs the extra: pip install 'watcher[apprise]'") from error
     services: type[AppriseServices] = module.AppriseServices

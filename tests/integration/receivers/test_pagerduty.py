@@ -28,7 +28,7 @@ from watcher.core.quiet import Acknowledgement
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 from watcher.receivers.notebook import MemoryNotebook
-from watcher.receivers.pagerduty_events import Request
+from watcher.receivers.pagerduty.events import Request
 from watcher.receivers.samples import test_notification as trial_notification
 
 R = FailureReason

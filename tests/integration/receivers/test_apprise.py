@@ -30,8 +30,8 @@ from tests.fakes.values import event
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
-from watcher.receivers.apprise_service import harmless
-from watcher.receivers.apprise_tries import Attempt, Outcome, Told, Tries
+from watcher.receivers.apprise.service import harmless
+from watcher.receivers.apprise.tries import Attempt, Outcome, Told, Tries
 from watcher.settings import load_text
 
 HOSTILE = (
