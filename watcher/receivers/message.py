@@ -48,6 +48,14 @@ class Message:
     body: tuple[str, ...] | None = None
 
     @property
+    def headline(self) -> str:
+        """All that matters most in one line, for who sees no more at first: on a telephone, at night."""
+        if self.body is not None:
+            return self.title
+        why = [f"{label.lower()}: {value}" for label, value in self.fields if label in (REASON, LIKELY_REASON)]
+        return f"{self.title}: {'; '.join([self.summary, *why])}"
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """All but the title, a line each: for who shows plain text."""
         if self.body is not None:

@@ -144,7 +144,9 @@ class TestTrigger:
             "event_action": "trigger",
             "dedup_key": firing.fingerprint,
             "payload": {
-                "summary": "office-2026 is ERROR: BUILDING → ERROR after 23 min 32 s",
+                "summary": (
+                    "office-2026 is ERROR: BUILDING → ERROR after 23 min 32 s; likely reason: WKS.0017 sysprep failed"
+                ),
                 "source": "prod/697612196993040384",
                 "severity": "critical",
                 "timestamp": "2026-01-01T00:23:32.000Z",

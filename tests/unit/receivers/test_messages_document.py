@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from tests.fakes.clock import FakeClock
 from tests.fakes.sink import Sink
-from tests.fakes.slack import blocks_of
-from tests.fakes.stories import many, stories
-from watcher.core.clock import SystemClock
+from tests.fakes.slack import Slack, blocks_of
+from tests.fakes.stories import MINUTE, Story, many, stories
 from watcher.core.model import Notification
-from watcher.receivers import ConsoleSettings, SlackSettings, WebhookSettings
+from watcher.core.ports import Receiver
+from watcher.core.routing import is_history_only
+from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 
@@ -51,26 +55,66 @@ TRANSCRIPTS = {
         DIGEST, events=(STORIES["build error"], STORIES["stuck over"], STORIES["built"]), held_by=HELD_BY
     ),
 }
-BODIES = {"An event": of("build error", held_by=HELD_BY), "The body of a digest": DIGEST}
-TOOLS: dict[str, Any] = {"clock": SystemClock(), "links": Links(external_url="https://watcher.example/")}
+FAILED = of("build error")
+BODIES: dict[str, tuple[dict[str, Any], Notification]] = {
+    "An event": ({"type": "webhook"}, of("build error", held_by=HELD_BY)),
+    "The body of a digest": ({"type": "webhook"}, DIGEST),
+    "A CloudEvent": ({"type": "webhook", "format": "cloudevents"}, FAILED),
+    "As Alertmanager says it": ({"type": "webhook", "format": "alertmanager"}, FAILED),
+    "What Alertmanager is told": ({"type": "alertmanager"}, FAILED),
+    "What PagerDuty is told": ({"type": "pagerduty", "routing_key": "your-integration-key"}, FAILED),
+}
+LINKS = Links(
+    external_url="https://watcher.example/",
+    consoles={"prod": "https://console-intl.huaweicloud.com/workspace/?region=ap-southeast-3"},
+    runbooks={"error": "https://wiki.example/image-in-error"},
+)
+SETTINGS: TypeAdapter[Any] = TypeAdapter(AnyReceiverSettings)
+
+
+def built(config: dict[str, Any], **tools: Any) -> Receiver:
+    given: dict[str, Any] = {
+        "clock": FakeClock(FAILED.event.observed_at),
+        "output": io.StringIO(),
+        "links": LINKS,
+        **tools,
+    }
+    receiver: Receiver = SETTINGS.validate_python({"name": "it", **config}).build(ReceiverTools(**given))
+    return receiver
 
 
 async def printed(notification: Notification) -> str:
     output = io.StringIO()
-    receiver = ConsoleSettings(name="screen").build(ReceiverTools(**TOOLS, output=output))
-    await receiver.send(notification)
+    await built({"type": "console"}, output=output).send(notification)
     return output.getvalue()
 
 
-async def posted(section: type[SlackSettings | WebhookSettings], notification: Notification) -> Any:
+async def posted(config: dict[str, Any], notification: Notification) -> Any:
     async with Sink() as sink:
-        key = "webhook_url" if section is SlackSettings else "url"
-        receiver = section.model_validate({"name": "it", key: sink.url}).build(
-            ReceiverTools(**TOOLS, output=io.StringIO())
-        )
+        key = "webhook_url" if config["type"] == "slack" else "url"
+        receiver = built({**config, key: sink.url})
         await receiver.send(notification)
         await receiver.close()
         return sink.received[0].json
+
+
+async def thread() -> str:
+    """A run of an instance as it stands in the channel in the end: the first message, and the thread below it."""
+    story = Story()
+    events = [*story.see("CREATING", 0), *story.see("ACTIVE", 7 * MINUTE), *story.see("BUILDING", 8 * MINUTE)]
+    events += story.see("ERROR", 20 * MINUTE, reason=STORIES["build error"].reason)
+    events += story.see("BUILDING", 45 * MINUTE) + story.see("BUILT", 69 * MINUTE, image_id="img-1")
+    async with Slack() as slack:
+        receiver = built(slack.bot)
+        for event in events:
+            if not is_history_only(event):
+                await receiver.send(Notification(id=event.id, events=(event,)))
+        await receiver.close()
+        [parent] = slack.parents
+        told = [(reply.lines, reply.is_broadcast) for reply in slack.replies(parent)]
+        first = slack_text(parent.content)
+    replies = [f"  ↳ {lines[0]}: {lines[1]}{' (also sent to the channel)' * loud}" for lines, loud in told]
+    return "\n".join([first, *replies]) + "\n"
 
 
 def slack_text(body: Any) -> str:
@@ -88,23 +132,26 @@ def slack_text(body: Any) -> str:
 
 def shortened(body: Any) -> str:
     """The body with the first of a digest's events only."""
-    if body["type"] == "instance.digest":
+    if isinstance(body, dict) and body.get("type") == "instance.digest":
         more = f"… {len(body['data']['events']) - 1} more"
         body["data"]["events"] = [{**body["data"]["events"][0], "instance": "…"}, more]
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
 
 
-@pytest.mark.parametrize("title", TRANSCRIPTS)
-async def test_a_transcript_is_true(title: str) -> None:
-    document = DOCUMENT.read_text(encoding="utf-8")
-    _, _, section = document.partition(f"\n## {title}\n")
-    section = section.partition("\n## ")[0]
-    assert f"```text\n{await printed(TRANSCRIPTS[title])}```\n" in section
-    assert f"```text\n{slack_text(await posted(SlackSettings, TRANSCRIPTS[title]))}```\n" in section
+async def blocks_below(title: str) -> list[str]:
+    """The blocks of the document that belong below this title."""
+    if title == "A thread of the Slack bot":
+        return [f"```text\n{await thread()}```\n"]
+    if title in BODIES:
+        return [f"```json\n{shortened(await posted(*BODIES[title]))}```\n"]
+    told = TRANSCRIPTS[title]
+    texts = [await printed(told), slack_text(await posted({"type": "slack"}, told))]
+    return [f"```text\n{text}```\n" for text in texts]
 
 
-@pytest.mark.parametrize("title", BODIES)
-async def test_a_body_is_true(title: str) -> None:
+@pytest.mark.parametrize("title", [*TRANSCRIPTS, *BODIES, "A thread of the Slack bot"])
+async def test_what_is_shown_is_true(title: str) -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
-    assert f"### {title}\n" in document
-    assert f"```json\n{shortened(await posted(WebhookSettings, BODIES[title]))}```\n" in document
+    [section] = re.findall(rf"^###? {re.escape(title)}\n(.*?)(?=^##|\Z)", document, re.DOTALL | re.MULTILINE)
+    for block in await blocks_below(title):
+        assert block in section

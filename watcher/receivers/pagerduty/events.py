@@ -156,8 +156,7 @@ def _change(events: Sequence[Event], message: Message) -> Request:
 
 
 def _summary(message: Message) -> str:
-    text = message.title if message.body is not None else f"{message.title}: {message.summary}"
-    return shortened(text, _SUMMARY_CHARS)
+    return shortened(message.headline, _SUMMARY_CHARS)
 
 
 def _place(event: Event) -> str:

@@ -63,7 +63,7 @@ def _whole(message: Message, tone: Tone, rest: Sequence[dict[str, Any]]) -> dict
 
 def fallback_text(message: Message) -> str:
     """The line that notifications and screen readers show."""
-    return _escape(_cut(f"{message.emoji} {message.title}: {message.summary}", _SECTION_CHARS))
+    return _escape(_cut(f"{message.emoji} {message.headline}", _SECTION_CHARS))
 
 
 def _reasons(message: Message) -> list[tuple[str, str]]:
