@@ -481,7 +481,7 @@ class TestOtherThreads:
             "still cannot be reached",
             "answers again",
         ]
-        assert [reply.is_broadcast for reply in slack.replies(parent)] == [False, False, True]
+        assert [reply.is_broadcast for reply in slack.replies(parent)] == [False, True, True]
         assert parent.title == "🟢 source prod answers again"
         await bot.send(replace(down, id="evt_again", observed_at=at(900)))
         assert len(slack.parents) == 2
@@ -493,7 +493,7 @@ class TestOtherThreads:
             await bot.send(told[name])
         [parent] = slack.parents
         assert names(slack.replies(parent)) == ["is missing", "is still missing", "is back in BUILT"]
-        assert [reply.is_broadcast for reply in slack.replies(parent)] == [False, False, True]
+        assert [reply.is_broadcast for reply in slack.replies(parent)] == [False, True, True]
         await bot.send(told["deleted"])
         assert names(slack.parents) == ["is back in BUILT", "is deleted"]
 
@@ -514,7 +514,27 @@ class TestOtherThreads:
             "is still stuck in BUILDING",
             "is BUILT",
         ]
-        assert [reply.is_broadcast for reply in slack.replies(parent)] == [False, True, False, True]
+        assert [reply.is_broadcast for reply in slack.replies(parent)] == [False, True, True, True]
+
+    async def test_a_run_whose_end_was_not_told_is_over_after_a_day(self, slack: Slack) -> None:
+        """As with `min_severity: warning`, which keeps BUILT away."""
+        bot, story = Bot(slack), Story()
+        story.see("BUILDING", 0)
+        first = [*story.see("ERROR", MINUTE), *story.see("BUILDING", HOUR)]
+        story.see("BUILT", 2 * HOUR)
+        story.see("BUILDING", 20 * HOUR)
+        same_day = story.see("ERROR", 21 * HOUR)
+        story_goes_on = [*story.see("BUILDING", 22 * HOUR), *story.see("ERROR", 47 * HOUR)]
+        for told in (*first, *same_day, *story_goes_on):
+            await bot.send(told)
+        assert [len(slack.replies(parent)) for parent in slack.parents] == [4, 1]
+
+    async def test_what_fires_keeps_its_thread_however_long(self, slack: Slack) -> None:
+        bot, story = Bot(slack), Story()
+        story.see("BUILDING", 0)
+        for told in (*story.see("ERROR", MINUTE), *story.see("BUILDING", 100 * HOUR)):
+            await bot.send(told)
+        assert len(slack.parents) == 1
 
     async def test_flapping_keeps_one_thread_until_it_is_calm(self, slack: Slack) -> None:
         bot, told = Bot(slack), stories()

@@ -86,7 +86,7 @@ class SlackBotReceiver:
             return thread
         if told is not None and await self._edit(Posted(channel=thread.channel, ts=told.ts), details):
             return await self._write(event.key, thread.with_mark(event, mark))
-        broadcast = told is None and thread.opened_by != event.id and thread.begins_or_ends(event)
+        broadcast = told is None and thread.opened_by != event.id and bool(event.alerts)
         posted = await self._api.post(thread.channel, details, thread_ts=thread.ts, broadcast=broadcast)
         if posted.alone:
             # The parent was deleted. What was to be the reply stands in the channel: it becomes the parent.

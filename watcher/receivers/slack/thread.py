@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -17,6 +17,7 @@ from watcher.receivers.words import is_unwatched
 
 _KEY_CHARS = 300
 _TOLD = 20
+_QUIET_FOR = timedelta(days=1)
 _TONES = {Severity.CRITICAL: Tone.FAILURE, Severity.WARNING: Tone.WARNING, Severity.INFO: Tone.INFO}
 
 
@@ -79,13 +80,9 @@ class Thread(_Noted):
         """Whether the event belongs into this thread: told in it already, or news of its run."""
         if event.id in self.told:
             return True
+        if not self.firing and event.observed_at - self.at > _QUIET_FOR:
+            return False  # how that run ended was not told here, as with a `min_severity`
         return not self.lost and (not self.ended or event.observed_at <= self.at)
-
-    def begins_or_ends(self, event: Event) -> bool:
-        """Whether alerts begin or end by the event, as far as the thread knows."""
-        return any(
-            alert.status is AlertStatus.RESOLVED or alert.fingerprint not in self.firing for alert in event.alerts
-        )
 
     def after(self, event: Event) -> Thread:
         """The thread when the event is told; one that is older than what was told changes nothing."""
