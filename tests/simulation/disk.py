@@ -28,7 +28,7 @@ class UnreliableStore:
         self._tell = tell
         self.is_over = False
         self.requeued: set[int] = set()
-        self.explained: set[str] = set()
+        self.explained: dict[str, datetime] = {}
 
     async def _do(self, what: str, work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:
         faults = self._faults
@@ -68,7 +68,7 @@ class UnreliableStore:
         return await self._do("orphans", lambda: self._store.alerting_beyond(sources), writes=False)
 
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
-        self.explained |= {change.explained.event_id for change in changes if change.explained is not None}
+        self.explained |= {change.explained.event_id: now for change in changes if change.explained is not None}
         await self._do("commit", lambda: self._store.commit(changes, now=now))
         for change in changes:
             if change.explained is not None:

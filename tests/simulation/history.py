@@ -26,6 +26,7 @@ _MS = 0.002
 Violations = Iterator[str]
 _SEEN = (EventKind.DISCOVERED, EventKind.TRANSITION)
 _OF_TIME = (EventKind.BUILD_FAILED, EventKind.REMINDER, EventKind.STUCK, EventKind.FLAPPING)
+_LOOKED_UP_S = 5.0  # what a look-up brings may be younger than the observation that it is about
 _A_BUILD = 3  # events: what was before, BUILDING, BUILT
 _GONE = (EventKind.MISSING, EventKind.DELETED)
 
@@ -182,8 +183,10 @@ def _builds(story: Story, biography: Biography, events: Sequence[Event]) -> Viol
         return
     before, building, built = (events[place] for place in (changes[-2] - 1, changes[-2], changes[-1]))
     state = story.store.states[built.key]
-    images = {json.loads(event.record).get("image_id") for event in (before, building, built)}
+    records = (before.record, building.record, built.record, state.record)
+    images = {json.loads(record).get("image_id") for record in records}
     is_seen = building.kind is EventKind.TRANSITION and (building.to_status, built.to_status) == ("BUILDING", "BUILT")
+    is_seen = is_seen and before.observed_at < building.observed_at  # else nobody saw the image of before
     is_told = any(alert.name == BUILD_FAILED for alert in state.alerts)
     if is_seen and len(images) == 1 and state.record in biography.in_doubt and not is_told:
         yield f"{biography.id}: has no image at the end, and nobody was told"
@@ -201,7 +204,7 @@ def _reasons(story: Story, biography: Biography, events: Sequence[Event]) -> Vio
         if event.to_status not in ("ERROR", "BUILT", "NULL") and not (is_reminder and event.to_status is None):
             yield f"{where}: the reason of a failure that it left behind, in {event.to_status}"
         known_s = [at_s for at_s, step in biography.steps if step.error_message == event.reason.message]
-        at_s = story.ended_s if event.id in story.explained else seconds_of(event)
+        at_s = story.ended_s if event.id in story.explained else seconds_of(event) + _LOOKED_UP_S
         if not known_s or min(known_s) > at_s:
             yield f"{where}: a reason that nobody gave: {event.reason.message}"
 

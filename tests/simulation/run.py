@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tests.fakes.model_store import ModelStore
 from tests.fakes.values import START
@@ -44,7 +44,7 @@ class Story:
     lives: list[tuple[float, float]] = field(default_factory=list)
     in_flight: set[tuple[str, str]] = field(default_factory=set)
     requeued: set[int] = field(default_factory=set)
-    explained: set[str] = field(default_factory=set)
+    explained: dict[str, datetime] = field(default_factory=dict)
     found: list[tuple[float, Event]] = field(default_factory=list)
     trace: list[tuple[object, ...]] = field(default_factory=list)
     ended_s: float = 0.0

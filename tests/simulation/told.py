@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.fakes.model_queue import Row, alert_key
+from tests.fakes.values import at
 from tests.simulation.history import as_told
 from tests.simulation.inbox import Inbox
 from tests.simulation.run import Story, seconds_of
@@ -16,6 +17,7 @@ from watcher.core.model import Alert, AlertStatus, DeliveryState, Event, Notific
 _SOON_S = 30.0  # a receiver that takes again is told all that waits within this time
 _TAKEN_TO_BE_DOWN = 3  # so many different notifications refused, with none accepted in between
 _MS = timedelta(milliseconds=2)
+_READ_BEFORE = timedelta(seconds=5)  # what is sent was read from the store so long before, at most
 
 Violations = Iterator[str]
 _Rows = dict[str, Row]
@@ -133,14 +135,18 @@ def _is_updated(story: Story, inbox: Inbox, event: Event) -> bool:
 
 
 def _updates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
-    """Who can update what it sent has the reason in the end, unless it took the event in a digest."""
+    """Who can update what it sent has the reason in the end, unless it took the event in a digest, or just then."""
     last: dict[str, tuple[Notification, Event]] = {}
     for accepted in inbox.accepted:
         last |= {event.id: (accepted.notification, event) for event in accepted.notification.events}
     for notification, event in last.values():
         row = rows[event.id]
-        is_done = row.state is DeliveryState.DELIVERED and not notification.is_digest and row.delivery.is_late
-        if is_done and _is_updated(story, inbox, event) and event.reason is None:
+        is_done = row.state is DeliveryState.DELIVERED and not notification.is_digest
+        if not is_done or event.reason is not None or not _is_updated(story, inbox, event):
+            continue
+        explained_at = story.explained[event.id]
+        began_at, ended_at = at(inbox.tried[event.id][-1]) - _READ_BEFORE, row.finished_at or explained_at
+        if not began_at <= explained_at <= ended_at:
             yield f"{inbox.name}: {_name(event)} was not updated"
 
 
