@@ -154,7 +154,7 @@ def _baseline(before: InstanceState, seen: InstanceState, status: str) -> str:
         return before.image_before
     known = "" if is_new(before) else before.image_id or _known(before.image_before)
     if status != Status.BUILDING:
-        return seen.image_id if is_new(before) else known
+        return seen.image_id or known  # nothing is being built yet: what is shown is of before
     # An image that came with BUILDING may be that of the build before, or already that of this one.
     return PERHAPS + seen.image_id if seen.image_id not in ("", known) else known
 

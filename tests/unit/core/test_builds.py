@@ -96,6 +96,10 @@ BAD, GOOD = Seen("BUILT one", FAILED), Seen("BUILT one", SUCCEEDED)
         (["CREATING", "ACTIVE", "BUILT one"], "-"),
         (["CREATING", "BUILT"], "unconfirmed"),
         (["ACTIVE one", "BUILT one"], "unconfirmed"),
+        # An image that came while nobody looked, and before the build began, is of before.
+        (["BUILT one", "ERROR one", "CREATING two", "ACTIVE two", "BUILDING two", "BUILT two"], "unconfirmed"),
+        (["BUILT one", "ACTIVE two", "BUILDING two", "BUILT two"], "unconfirmed"),
+        (["BUILT one", "ACTIVE two", "BUILDING two", "BUILT three"], "-"),
         # Not seen to begin: the image seen may be the new one.
         (["BUILDING one", "BUILT one"], "-"),
         (["BUILDING one", BAD], "failed"),
