@@ -17,7 +17,7 @@ from watcher.core.model import Alert, AlertStatus, DeliveryState, Event, Notific
 _SOON_S = 30.0  # a receiver that takes again is told all that waits within this time
 _TAKEN_TO_BE_DOWN = 3  # so many different notifications refused, with none accepted in between
 _MS = timedelta(milliseconds=2)
-_READ_BEFORE = timedelta(seconds=5)  # what is sent was read from the store so long before, at most
+_STORE_TAKES = timedelta(seconds=5)  # at most: what is sent was read before, and what was sent is recorded after
 
 Violations = Iterator[str]
 _Rows = dict[str, Row]
@@ -145,8 +145,8 @@ def _updates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
         if not is_done or event.reason is not None or not _is_updated(story, inbox, event):
             continue
         explained_at = story.explained[event.id]
-        began_at, ended_at = at(inbox.tried[event.id][-1]) - _READ_BEFORE, row.finished_at or explained_at
-        if not began_at <= explained_at <= ended_at:
+        began_at, ended_at = at(inbox.tried[event.id][-1]), row.finished_at or explained_at
+        if not began_at - _STORE_TAKES <= explained_at <= ended_at + _STORE_TAKES:
             yield f"{inbox.name}: {_name(event)} was not updated"
 
 
