@@ -27,7 +27,7 @@ from watcher.core.ports import Standing, StandingReceiver
 from watcher.fields import HttpUrl, PositiveDuration
 from watcher.receivers.alerts import LabelledAlert, Labeller
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
-from watcher.receivers.http import check_answer, delivery_errors, open_session, secrets_of
+from watcher.receivers.http import check_answer, delivery_errors, json_of, open_session, secrets_of
 
 _ALERTS = "api/v2/alerts"
 _API = re.compile(r"/api/v\d+(/|$)")
@@ -144,11 +144,7 @@ class AlertmanagerReceiver:
     async def reach(self) -> None:
         """Ask it for none of its alerts; raises DeliveryError where no Alertmanager answers."""
         _, body = await self._exchange("GET", self._url.update_query(_NONE_OF_THEM))
-        try:
-            is_list = isinstance(json.loads(body), list)
-        except (ValueError, RecursionError):
-            is_list = False
-        if not is_list:
+        if not isinstance(json_of(body), list):
             message = f"answered, but not as an Alertmanager does: {_ASTRAY}"
             raise DeliveryError(message, reason=FailureReason.OTHER, permanent=True)
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import SimpleNamespace
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 import aiohttp
@@ -104,6 +104,21 @@ def check_answer(status: int, *, headers: Mapping[str, str], body: str, now: dat
         retry_after_s=retry_after_s(headers, now=now) if temporary else None,
         too_large=status == _TOO_LARGE,
     )
+
+
+def json_of(body: str) -> object:
+    """What an answer says as JSON; None when it is none."""
+    try:
+        said: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return said
+
+
+def object_of(body: str) -> dict[str, Any]:
+    """The JSON object that an answer is; an empty one when it is something else."""
+    said = json_of(body)
+    return said if isinstance(said, dict) else {}
 
 
 def _reason(status: int) -> FailureReason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from watcher.core.alerts import ERROR, UNREACHABLE, fingerprint
@@ -113,12 +114,4 @@ def _alert(name: str, key: InstanceKey, severity: Severity, at: datetime) -> Ale
 
 
 def _over(alert: Alert) -> Alert:
-    return Alert(
-        name=alert.name,
-        fingerprint=alert.fingerprint,
-        status=AlertStatus.RESOLVED,
-        severity=alert.severity,
-        starts_at=alert.starts_at,
-        ends_at=alert.starts_at + timedelta(minutes=5),
-        labels=alert.labels,
-    )
+    return replace(alert, status=AlertStatus.RESOLVED, ends_at=alert.starts_at + timedelta(minutes=5))

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from watcher.core.errors import DeliveryError, FailureReason
-from watcher.receivers.http import check_answer
+from watcher.receivers.http import check_answer, object_of
 
 _BAD_REQUEST = 400
 _KEY_REFUSED = frozenset({401, 403})
@@ -33,7 +32,7 @@ def judged(status: int, *, headers: Mapping[str, str], text: str, now: datetime,
     A 2xx is none where it says otherwise, in JSON or as a page: of a proxy, most likely. Nobody would be paged, and
     nobody would know. One that says nothing of the kind is believed: relays that speak PagerDuty answer as they like.
     """
-    said = _object(text)
+    said = object_of(text)
     words = _words(said) or text
     try:
         answer = check_answer(status, headers=headers, body=words, now=now, secrets=secrets)
@@ -53,14 +52,6 @@ def judged(status: int, *, headers: Mapping[str, str], text: str, now: datetime,
             f"answered with a page, not as PagerDuty: {answer}", reason=FailureReason.OTHER, permanent=False
         )
     return answer
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _words(said: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ from watcher.core.clock import Clock
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.http_headers import retry_after_s
 from watcher.fields import Secret
-from watcher.receivers.http import check_answer, delivery_errors, redacted, secrets_of
+from watcher.receivers.http import check_answer, delivery_errors, object_of, redacted, secrets_of
 from watcher.receivers.slack.errors import MEANINGS, SlackError
 from watcher.receivers.words import plain, shortened
 
@@ -113,7 +112,7 @@ class SlackApi:
     def _judged(self, status: int, headers: Mapping[str, str], body: str, *, secrets: Iterable[str]) -> dict[str, Any]:
         """What a good answer says; raises DeliveryError for any other."""
         now = self._clock.now()
-        answer = _object(body)
+        answer = object_of(body)
         word = answer.get("error")
         if answer.get("ok") is False and _is_word(word, status):
             raise SlackError(
@@ -127,14 +126,6 @@ class SlackApi:
             message = f"answered {told}: not an answer of Slack's API"
             raise DeliveryError(message, reason=FailureReason.OTHER, permanent=False)
         return answer
-
-
-def _object(body: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _is_word(word: object, status: int) -> TypeGuard[str]:
