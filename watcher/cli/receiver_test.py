@@ -17,7 +17,7 @@ from watcher.logging import configure_logging
 from watcher.policies import links
 from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.base import ReceiverTools
-from watcher.receivers.samples import test_notification
+from watcher.receivers.samples import trial_notification
 from watcher.settings import Settings
 
 
@@ -46,7 +46,7 @@ async def _send(section: AnyReceiverSettings, settings: Settings) -> str:
     try:
         async with asyncio.timeout(section.timeout.total_seconds()):
             now = SystemClock().now()
-            return await receiver.send(test_notification(id=f"evt_test_{uuid.uuid4().hex}", now=now))
+            return await receiver.send(trial_notification(id=f"evt_test_{uuid.uuid4().hex}", now=now))
     except DeliveryError as error:
         kind = "it would not be tried again" if error.permanent else "it would be tried again"
         raise DeliveryError(

@@ -24,7 +24,7 @@ _AT = datetime(2026, 1, 1, 0, 0, 15, tzinfo=UTC)
 _KEY = InstanceKey("test", "000000000000000000")
 
 
-def test_notification(*, id: str, now: datetime) -> Notification:  # noqa: A002 - the event's own word
+def trial_notification(*, id: str, now: datetime) -> Notification:  # noqa: A002 - the event's own word
     """What `test-receiver` sends: a build that went well, with an alert for those who take nothing else."""
     alert = _alert("test", _KEY, Severity.INFO, now)
     event = _event(EventKind.TRANSITION, at=now, id=id, alerts=(alert,), labels={"watcher_test": "true"})
@@ -37,7 +37,7 @@ def samples() -> Iterator[Notification]:
     for event in events:
         yield Notification(id=event.id, events=(event,))
     yield Notification(id="dig_sample", events=tuple(events), is_digest=True, held_by="maintenance patching")
-    yield test_notification(id="evt_test_sample", now=_AT)
+    yield trial_notification(id="evt_test_sample", now=_AT)
 
 
 def _events() -> Iterator[Event]:

@@ -24,7 +24,7 @@ from watcher.core.model import AlertStatus, Event, InstanceKey
 from watcher.core.ports import Standing, StandingReceiver
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
-from watcher.receivers.samples import test_notification as notification_of_a_test
+from watcher.receivers.samples import trial_notification
 
 NOW = at(3600)
 HOUR = timedelta(hours=1)
@@ -133,7 +133,7 @@ async def test_a_large_digest_is_about_as_long_as_its_events(sink: Sink) -> None
 
 async def test_a_test_ends_by_itself(sink: Sink) -> None:
     async with posting(sink) as receiver:
-        await receiver.send(notification_of_a_test(id="evt_test_1", now=NOW))
+        await receiver.send(trial_notification(id="evt_test_1", now=NOW))
     [[alert]] = posted(sink)
     assert (alert["labels"]["alertname"], alert["labels"]["source"]) == ("test", "test")
     assert alert["annotations"]["summary"].startswith("[TEST] ")

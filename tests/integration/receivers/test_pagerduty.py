@@ -29,7 +29,7 @@ from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 from watcher.receivers.notebook import MemoryNotebook
 from watcher.receivers.pagerduty.events import Request
-from watcher.receivers.samples import test_notification as trial_notification
+from watcher.receivers.samples import trial_notification
 
 R = FailureReason
 LINKS = Links(

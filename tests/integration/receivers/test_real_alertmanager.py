@@ -28,7 +28,7 @@ from watcher.core.ports import Standing, StandingReceiver
 from watcher.delivery import Refresher
 from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
-from watcher.receivers.samples import test_notification as notification_of_a_test
+from watcher.receivers.samples import trial_notification
 
 WITHIN_S = 20.0
 GROUPED_BY = ["alertname", "instance_id", "source"]
@@ -259,7 +259,7 @@ async def test_what_begins_anew_fires_though_its_first_time_is_over(tmp_path: Pa
 async def test_a_test_is_seen_and_ends_by_itself(tmp_path: Path) -> None:
     now = SystemClock().now()
     async with alertmanager(tmp_path) as server, posting(server) as receiver:
-        await receiver.send(notification_of_a_test(id="evt_test_1", now=now))
+        await receiver.send(trial_notification(id="evt_test_1", now=now))
         [alert] = await server.active()
     assert alert["labels"]["alertname"] == "test"
     assert datetime.fromisoformat(alert["endsAt"]) <= SystemClock().now() + timedelta(minutes=1)
