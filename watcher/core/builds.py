@@ -18,6 +18,7 @@ from watcher.core.reasons import CREATE_SERVER_IMAGE, Finding, job_type_for
 
 PERHAPS = "?"
 _LOOKED_FOR = timedelta(minutes=10)  # a reason that the cloud has not written down by then will not come
+_URGENT_FOR = timedelta(minutes=1)
 _OF_A_BUILD = frozenset({Status.CREATING, Status.ACTIVE, Status.BUILDING})
 
 
@@ -42,11 +43,18 @@ def is_rebuilt(before: InstanceState, instance: Instance) -> bool:
 
 
 def is_sought(state: InstanceState, *, now: datetime) -> bool:
-    """Whether the instance is to be looked at soon, because what became of it is not yet known."""
+    """Whether its job is to be looked for again, because what became of the instance is not yet known."""
     search = state.search
     if search is None or state.presence is not Presence.PRESENT or state.status not in (Status.ERROR, Status.BUILT):
         return False
     return state.unconfirmed_at is not None if search.until is None else now < search.until
+
+
+def is_urgent(state: InstanceState, *, now: datetime) -> bool:
+    """Whether it is to be looked at more often for that: while nobody was told, and for a minute after."""
+    search = state.search
+    is_recent = search is not None and (search.until is None or now < search.until - _LOOKED_FOR + _URGENT_FOR)
+    return is_recent and is_sought(state, now=now)
 
 
 def image_known_before(state: InstanceState | None) -> str | None:

@@ -156,17 +156,23 @@ class Asker:
             instance = None
         except CloudError as error:
             return Single(instance_id=instance_id, asked_s=asked_s, error=error)
-        return await self._answer(instance_id, instance, asked_s=asked_s)
+        search = self._search_for(instance) if instance is not None else None
+        return await self._answer(instance_id, instance, asked_s=asked_s, search=search)
 
     async def _answer(
-        self, instance_id: str, instance: Instance | None, *, asked_s: float, listed: bool = False
+        self,
+        instance_id: str,
+        instance: Instance | None,
+        *,
+        asked_s: float,
+        search: Search | None,
+        listed: bool = False,
     ) -> Single:
         key = InstanceKey(self._source, instance_id)
         observation = Observation(key=key, observed_at=self._clock.now(), instance=instance)
-        state, finding = self._state_of(instance_id), NOTHING_FOUND
-        search = self._search_for(instance) if instance is not None else None
+        finding = NOTHING_FOUND
         if instance is not None and search is not None:
-            image_before = image_known_before(state)
+            image_before = image_known_before(self._state_of(instance_id))
             finding = await self._lookup.find(search, instance, image_before=image_before)
         return Single(instance_id=instance_id, asked_s=asked_s, observation=observation, finding=finding, listed=listed)
 
@@ -204,8 +210,9 @@ class Asker:
         self._answers.put_nowait(Paged(offset=offset, asked_s=asked_s, page=page, held=held))
         for _, search in sought:
             self._lookup.begin(search)  # all at once, so that they wait together
-        for instance, _ in sought:
-            self._answers.put_nowait(await self._answer(instance.id, instance, asked_s=asked_s, listed=True))
+        for instance, search in sought:
+            answer = await self._answer(instance.id, instance, asked_s=asked_s, search=search, listed=True)
+            self._answers.put_nowait(answer)
 
 
 def _size(answer: Answer | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from watcher.core.alerts import AlertRules
-from watcher.core.builds import explanation, is_sought
+from watcher.core.builds import explanation, is_urgent
 from watcher.core.clock import Clock
 from watcher.core.detector import detect, is_unchanged
 from watcher.core.lessons import Lessons, lesson_of
@@ -256,7 +256,7 @@ class Intake:
 
     def _seen(self, state: InstanceState, *, asked_s: float) -> None:
         # One "no such instance" is to be confirmed, and what became of a build known, without the slow interval.
-        soon = state.absences > 0 or is_sought(state, now=self._clock.now())
+        soon = state.absences > 0 or is_urgent(state, now=self._clock.now())
         self._schedule.seen(state.key.id, state.status, asked_s=asked_s, factor=self._factor, soon=soon)
 
 

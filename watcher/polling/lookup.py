@@ -44,7 +44,10 @@ class Lookup:
         if look is None or look.task is None:
             return NOTHING_FOUND
         await asyncio.shield(look.task)
-        return find(look.steps, search=search, instance=instance, image_before=image_before)
+        if not look.steps:
+            return NOTHING_FOUND
+        steps = look.steps_about(instance, image_before=image_before)
+        return find(steps, search=search, instance=instance, image_before=image_before)
 
     def cancel(self) -> None:
         """Nobody waits any more."""
@@ -76,3 +79,19 @@ class _Look:
         self.since = search.since
         self.steps: list[SubJob] = []
         self.task: asyncio.Task[None] | None = None
+        self._index: dict[tuple[str, str], list[int]] = {}
+        self._indexed = 0
+
+    def steps_about(self, instance: Instance, *, image_before: str | None) -> list[SubJob]:
+        """Those of the steps that name the instance or its image, by id or by name, in their order.
+
+        Looked up and not searched for: thousands may fail at once.
+        """
+        for position in range(self._indexed, len(self.steps)):
+            step = self.steps[position]
+            for key in (("id", step.resource_id), ("name", step.resource_name)):
+                self._index.setdefault(key, []).append(position)
+        self._indexed = len(self.steps)
+        keys = [("id", instance.id), ("id", instance.image_id), ("id", image_before or ""), ("name", instance.name)]
+        positions = {position for key in keys if key[1] for position in self._index.get(key, ())}
+        return [self.steps[position] for position in sorted(positions)]
