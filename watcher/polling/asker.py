@@ -77,6 +77,7 @@ class Asker:
         budget: Budget,
         enterprise_project_id: str | None,
         state_of: Callable[[str], InstanceState | None],
+        in_question: Callable[[int, InstancePage], Sequence[Instance]],
         is_watched: Callable[[Instance], bool],
         is_paused: Callable[[], bool],
     ) -> None:
@@ -86,6 +87,7 @@ class Asker:
         self._budget = budget
         self._enterprise_project_id = enterprise_project_id
         self._state_of = state_of
+        self._in_question = in_question
         self._is_watched = is_watched
         self._is_paused = is_paused
         self._gets = deque(questions.gets)
@@ -201,7 +203,7 @@ class Asker:
             self._sweep = None
         sought = [
             (instance, search)
-            for instance in page.items
+            for instance in self._in_question(offset, page)
             if not self._is_at_rest(instance)
             and (search := self._search_for(instance)) is not None
             and self._is_watched(instance)

@@ -100,14 +100,14 @@ class Intake:
         now = self._clock.now()
         after, events = ring(state, now=now, context=self._context(state.key.id, state), is_fresh=is_fresh)
         if events:
-            self._ledger.states[state.key.id] = after
+            self._ledger.keep(after)
             self.add(after, *events)
         self.set_timer(after, not_before=now + timedelta(seconds=self._look_again_s))
 
     def close(self, state: InstanceState) -> None:
         """An instance that is watched no more has its alerts closed."""
         after, event = close(state, now=self._clock.now(), context=self._context(state.key.id, state))
-        self._ledger.states[state.key.id] = after
+        self._ledger.keep(after)
         self.add(after, event)
 
     def set_timer(self, state: InstanceState, *, not_before: datetime | None = None) -> None:
@@ -222,7 +222,7 @@ class Intake:
     ) -> InstanceState:
         context = self._context(instance_id, observation.instance or state, state=state, finding=finding)
         after, events = detect(state, observation, context)
-        self._ledger.states[instance_id] = after
+        self._ledger.keep(after)
         if events or (state is not None and _is_news_to_the_store(state, after)):
             resolution_s = self._rules.resolution_s
             learned = [lesson_of(state, event, resolution_s=resolution_s) for event in events]

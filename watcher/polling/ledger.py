@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from watcher.core.model import InstanceState
+from watcher.core.model import Instance, InstanceState
 from watcher.core.ports import InstancePage
 
 _NOTHING = InstancePage(count=0, items=())
@@ -35,6 +35,22 @@ class Ledger:
         self._pages: dict[int, Listed] = {}
         self._where: dict[str, Listed] = {}
         self._alone: dict[str, datetime] = {}
+        self._sought: set[str] = set()
+
+    def keep(self, state: InstanceState) -> None:
+        """What is known of an instance from now on."""
+        self.states[state.key.id] = state
+        if state.search is not None:
+            self._sought.add(state.key.id)
+        else:
+            self._sought.discard(state.key.id)
+
+    def in_question(self, offset: int, page: InstancePage) -> Sequence[Instance]:
+        """Those on a page whose job may have to be looked for; of one that is as it was the last time, few or none."""
+        listed = self._pages.get(offset)
+        if listed is None or listed.page is not page:
+            return page.items
+        return [instance for instance in page.items if instance.id in self._sought] if self._sought else ()
 
     def page(self, offset: int, *, sweep: int) -> Listed:
         """The entry of a page that the sweep before this one read, too, else an empty one."""

@@ -125,8 +125,8 @@ class SourcePoller:
         self._intake.lessons = Lessons(await self._store.steps(self.source))
         remembered = await self._store.load(self.source)
         self._outage.remember(remembered.pop(source_key(self.source), None))
-        self._ledger.states = {key.id: state for key, state in remembered.items()}
         for state in remembered.values():
+            self._ledger.keep(state)
             if state.presence is not Presence.DELETED:
                 self._watchlist.remember(state)
         self._intake.untried |= self._watchlist.ids
@@ -257,6 +257,7 @@ class SourcePoller:
             budget=self._budget,
             enterprise_project_id=self._watchlist.enterprise_project_id,
             state_of=self._ledger.states.get,
+            in_question=self._ledger.in_question,
             is_watched=self._awaits_news_by_list,
             is_paused=self._is_paused,
         )
