@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
+from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
@@ -96,8 +97,9 @@ class AppriseSettings(ReceiverSettings):
         return AppriseReceiver(
             name=self.name,
             addresses=Addresses(values=[url.get_secret_value() for url in self.urls], path=self.urls_file),
-            services=_load_services()(timeout_s=timeout_s * _SOCKET_SHARE, clock=tools.clock),
-            timeout_s=timeout_s * _OWN_SHARE,
+            services=_load_services()(),
+            timeout_s=timeout_s,
+            clock=tools.clock,
             describe=self.describer(tools),
         )
 
@@ -143,12 +145,14 @@ class AppriseReceiver:
         addresses: Addresses,
         services: AppriseServices,
         timeout_s: float,
+        clock: Clock,
         describe: Describer,
     ) -> None:
         self.name = name
         self._addresses = addresses
         self._services = services
         self._timeout_s = timeout_s
+        self._clock = clock
         self._describe = describe
         self._told = Told()
         self._tries = Tries(self._told)
@@ -158,13 +162,14 @@ class AppriseReceiver:
         message = self._describe(notification)
         with delivery_errors():
             addresses = self._addresses.now()
+        send = partial(self._services.send, timeout_s=self._timeout_s * _SOCKET_SHARE, clock=self._clock)
         tries = {
-            address: self._tries.start(notification.id, address, partial(self._services.send, address, message))
+            address: self._tries.start(notification.id, address, partial(send, address, message))
             for address in addresses
             if self._told.outcome(notification.id, address) is None
         }
         if tries:
-            await asyncio.wait(tries.values(), timeout=self._timeout_s)
+            await asyncio.wait(tries.values(), timeout=self._timeout_s * _OWN_SHARE)
         for attempt in tries.values():
             if not attempt.done():
                 self._tries.abandon(attempt)

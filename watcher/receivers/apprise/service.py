@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from datetime import datetime
 from typing import Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,7 +19,7 @@ from apprise import (
 )
 
 from watcher import __version__
-from watcher.core.clock import Clock, SystemClock
+from watcher.core.clock import Clock
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.receivers.apprise.tries import Attempt, Outcome
 from watcher.receivers.apprise.watch import Answer, Exchange, listen, watched
@@ -63,9 +64,7 @@ class AppriseServices:
     how fast is sent is the receiver's `rate_limit`.
     """
 
-    def __init__(self, *, timeout_s: float = 10.0, clock: Clock | None = None) -> None:
-        self._timeout_s = timeout_s
-        self._clock = clock or SystemClock()
+    def __init__(self) -> None:
         self._asset = AppriseAsset(
             storage_mode=PersistentStoreMode.MEMORY,
             allow_templates=False,
@@ -110,23 +109,23 @@ class AppriseServices:
         port = f":{service.port}" if service.port else ""
         return f"{'https' if service.secure else 'http'}://{service.host}{port}"
 
-    def send(self, address: str, message: Message, attempt: Attempt) -> Outcome:
-        """Say it there, and tell what came of it. Blocks; never raises."""
+    def send(self, address: str, message: Message, attempt: Attempt, *, timeout_s: float, clock: Clock) -> Outcome:
+        """Say it there, and tell what came of it. Blocks, for `timeout_s` a socket; never raises."""
         try:
-            return self._send(address, message, attempt)
+            return self._send(address, message, attempt, timeout_s=timeout_s, clock=clock)
         except DeliveryError as error:
             return error
         except Exception as error:  # noqa: BLE001 - of a hundred services anything can come, and no alert may be lost by it
             told = f"the service failed: {type(error).__name__}"
             return DeliveryError(told, reason=FailureReason.OTHER, permanent=False)
 
-    def _send(self, address: str, message: Message, attempt: Attempt) -> str:
+    def _send(self, address: str, message: Message, attempt: Attempt, *, timeout_s: float, clock: Clock) -> str:
         service = self._service(address)
         if service is None:
             told = self.problem(address) or ""
             raise DeliveryError(told, reason=FailureReason.AUTH_ERROR, permanent=False)
         service.request_rate_per_sec = 0
-        service.socket_connect_timeout = service.socket_read_timeout = self._timeout_s
+        service.socket_connect_timeout = service.socket_read_timeout = timeout_s
         if "overflow" not in dict(parse_qsl(urlsplit(address).query)):
             service.overflow_mode = OverflowMode.TRUNCATE
         title, body = texts(message)
@@ -138,50 +137,53 @@ class AppriseServices:
                 notify_type=NotifyType(message.tone.value),
                 body_format=NotifyFormat.TEXT,
             )
-        return self._judged(exchange, accepted=accepted, secrets=secrets)
-
-    def _judged(self, exchange: Exchange, *, accepted: bool, secrets: list[str]) -> str:
-        if accepted:
-            last = exchange.results[-1] if exchange.results else None
-            return self._checked(last, secrets) if isinstance(last, Answer) and last.is_good else "accepted"
-        failures = [error for result in exchange.results if (error := self._error(result, secrets)) is not None]
-        # With several requests, as to several targets of one address, what can help is tried.
-        temporary = [error for error in failures if not error.permanent]
-        if failures:
-            raise (temporary or failures)[-1]
-        words = " ".join(" ".join(exchange.lines).split())
-        reason = FailureReason.NETWORK if _UNREACHED.search(words) else FailureReason.OTHER
-        if _LATE.search(words):
-            reason = FailureReason.TIMEOUT
-        excerpt = redacted(words, secrets)[:_EXCERPT_CHARS]
-        told = f"not accepted: {excerpt}" if excerpt else "not accepted, and the service did not say why"
-        raise DeliveryError(told, reason=reason, permanent=False)
-
-    def _error(self, result: Answer | DeliveryError, secrets: list[str]) -> DeliveryError | None:
-        if isinstance(result, DeliveryError):
-            return result
-        if result.is_redirect:
-            told = f"answered HTTP {result.status}, a redirect: give the final address"
-            return DeliveryError(told, reason=FailureReason.CLIENT_ERROR, permanent=True)
-        if result.status in _EARLY:
-            # Python's client takes these for the last word (RFC 9110 section 15.2 says they are not).
-            told = f"answered HTTP {result.status}, and no more was read"
-            return DeliveryError(told, reason=FailureReason.OTHER, permanent=False)
-        try:
-            self._checked(result, secrets)
-        except DeliveryError as error:
-            return error
-        return None
-
-    def _checked(self, answer: Answer, secrets: list[str]) -> str:
-        body, now = answer.body[:_EXCERPT_BODY], self._clock.now()
-        return check_answer(answer.status, headers=answer.headers, body=body, now=now, secrets=secrets)
+        return _judged(exchange, accepted=accepted, now=clock.now(), secrets=secrets)
 
     def _service(self, address: str) -> _Service | None:
         try:
             return cast("_Service | None", Apprise.instantiate(address, asset=self._asset))
         except Exception:  # noqa: BLE001 - whatever is wrong with it, it is no address
             return None
+
+
+def _judged(exchange: Exchange, *, accepted: bool, now: datetime, secrets: list[str]) -> str:
+    if accepted:
+        last = exchange.results[-1] if exchange.results else None
+        return _checked(last, now, secrets) if isinstance(last, Answer) and last.is_good else "accepted"
+    failures = [error for result in exchange.results if (error := _error(result, now, secrets)) is not None]
+    # With several requests, as to several targets of one address, what can help is tried.
+    temporary = [error for error in failures if not error.permanent]
+    if failures:
+        raise (temporary or failures)[-1]
+    words = " ".join(" ".join(exchange.lines).split())
+    reason = FailureReason.NETWORK if _UNREACHED.search(words) else FailureReason.OTHER
+    if _LATE.search(words):
+        reason = FailureReason.TIMEOUT
+    excerpt = redacted(words, secrets)[:_EXCERPT_CHARS]
+    told = f"not accepted: {excerpt}" if excerpt else "not accepted, and the service did not say why"
+    raise DeliveryError(told, reason=reason, permanent=False)
+
+
+def _error(result: Answer | DeliveryError, now: datetime, secrets: list[str]) -> DeliveryError | None:
+    if isinstance(result, DeliveryError):
+        return result
+    if result.is_redirect:
+        told = f"answered HTTP {result.status}, a redirect: give the final address"
+        return DeliveryError(told, reason=FailureReason.CLIENT_ERROR, permanent=True)
+    if result.status in _EARLY:
+        # Python's client takes these for the last word (RFC 9110 section 15.2 says they are not).
+        told = f"answered HTTP {result.status}, and no more was read"
+        return DeliveryError(told, reason=FailureReason.OTHER, permanent=False)
+    try:
+        _checked(result, now, secrets)
+    except DeliveryError as error:
+        return error
+    return None
+
+
+def _checked(answer: Answer, now: datetime, secrets: list[str]) -> str:
+    body = answer.body[:_EXCERPT_BODY]
+    return check_answer(answer.status, headers=answer.headers, body=body, now=now, secrets=secrets)
 
 
 def texts(message: Message) -> tuple[str, str]:
