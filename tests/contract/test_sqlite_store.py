@@ -186,19 +186,45 @@ class TestVersions:
             await store.close()
         assert known == {"CREATING": "", "ACTIVE": "img-1", "BUILDING": "?img-1", "BUILT": None, "ERROR": None}
 
+    @pytest.mark.parametrize("has_them", [True, False], ids=["with 0002 as it was for a while", "with 0002 as it is"])
+    async def test_both_kinds_of_second_version_are_upgraded(self, path: Path, *, has_them: bool) -> None:
+        await asyncio.to_thread(_write_second_version, path, has_them=has_them)
+        store = await open_store(f"sqlite:///{path}")
+        try:
+            going = Course()
+            changes = [going.sees("BUILDING", 0), going.sees("ERROR", 15, "hooks"), going.sees("BUILT", 30)]
+            await store.commit(changes, now=at(30))
+            assert [delivery.is_late for delivery in await heads(store)] == [False, False]
+        finally:
+            await store.close()
+
 
 _OF_THE_THIRD = ("image_before", "unconfirmed_at_ms", "reason", "search")
 
 
-def _write_first_version(path: Path, changes: list[Change], states: dict[str, DeliveryState]) -> None:
-    """A store as the first version left it: its schema, and rows with the columns that it had."""
+def _make(path: Path, revision: str) -> None:
+    """An empty store of an earlier version."""
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
     engine.dispose()
+
+
+def _write_second_version(path: Path, *, has_them: bool) -> None:
+    """A store as the second version left it, which for a while had two columns more."""
+    _make(path, "0002")
+    if has_them:
+        with closing(sqlite3.connect(path)) as rows, rows:
+            rows.execute("ALTER TABLE deliveries ADD COLUMN is_late BOOLEAN DEFAULT 0 NOT NULL")
+            rows.execute("ALTER TABLE alert_receivers ADD COLUMN ended_by VARCHAR(64)")
+
+
+def _write_first_version(path: Path, changes: list[Change], states: dict[str, DeliveryState]) -> None:
+    """A store as the first version left it: its schema, and rows with the columns that it had."""
+    _make(path, "0001")
     with closing(sqlite3.connect(path)) as rows, rows:
         for change in changes:
             row = state_row(change.state)

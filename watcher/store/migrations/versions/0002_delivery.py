@@ -21,7 +21,6 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("digest_id", sa.String(64)))
     op.add_column("deliveries", sa.Column("held_by", sa.Text))
     op.add_column("deliveries", sa.Column("size", sa.Integer, nullable=False, server_default="0"))
-    op.add_column("deliveries", sa.Column("is_late", sa.Boolean, nullable=False, server_default=sa.false()))
     op.execute("UPDATE deliveries SET queued_at_ms = created_at_ms")
     op.create_index("events_by_time", "events", ["observed_at_ms"])
     op.create_index("deliveries_oldest_first", "deliveries", ["receiver", "state", "id"])
@@ -34,7 +33,6 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(64), nullable=False),
         sa.Column("told_at_ms", sa.BigInteger),
         sa.Column("ended_at_ms", sa.BigInteger),
-        sa.Column("ended_by", sa.String(64)),
     )
     op.create_index("alert_receivers_by_event", "alert_receivers", ["event_id", "receiver"])
     op.create_table(
