@@ -17,8 +17,17 @@ from watcher.core.ports import Background, CloudApi, Receiver, SourceView, Stand
 from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper, Refresher
 from watcher.logging import LogObserver
 from watcher.metrics import Metrics
-from watcher.ops import Api, Heartbeat, OpsServer, Progress, StoreHealth
-from watcher.policies import alert_rules, delivery_policy, links, routing_table, watched_of, windows
+from watcher.ops import Api, EventStream, Heartbeat, OpsServer, Progress, SourceLog, StoreHealth
+from watcher.policies import (
+    alert_rules,
+    delivery_policy,
+    guard,
+    links,
+    routing_table,
+    source_infos,
+    watched_of,
+    windows,
+)
 from watcher.polling import PollScheduler, SourcePoller, close_orphans
 from watcher.receivers.base import ReceiverTools
 from watcher.settings import Settings, SourceSettings
@@ -42,6 +51,7 @@ class Daemon:
         self._pollers: list[SourcePoller] = []
         self._workers: list[DeliveryWorker] = []
         self._refreshers: list[Refresher] = []
+        self._health = StoreHealth()
         self._draining = False
 
     async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
@@ -52,8 +62,9 @@ class Daemon:
         async with AsyncExitStack() as stack:
             store = await open_store(self._settings.store.required_secret("url").reveal())
             stack.push_async_callback(store.close)
-            metrics, health, progress = self._metrics(), StoreHealth(), self._progress()
-            observer = tell_all(metrics, LogObserver(), health, progress, self._wake_workers_of)
+            metrics, progress = self._metrics(), self._progress()
+            log, stream = SourceLog(clock=self._clock), EventStream(store=store, clock=self._clock)
+            observer = tell_all(metrics, LogObserver(), self._health, progress, log, stream, self._wake_workers_of)
             quiet = QuietKeeper(
                 store=store, windows=windows(self._settings), clock=self._clock, on_change=self._look_again
             )
@@ -71,7 +82,7 @@ class Daemon:
                 )
                 stack.push_async_callback(api.close)
                 self._pollers.append(self._poller(source, api, store, observer))
-            server = self._server(metrics, store, quiet, health)
+            server = self._server(metrics, store, quiet, log, stream)
             stack.push_async_callback(server.close)
             on_started(await server.start())
             metrics.config_loaded(at_s=self._clock.now().timestamp())
@@ -88,7 +99,8 @@ class Daemon:
                 await poller.start()
             endless = [
                 keep_tidy(store, retention=self._settings.store.retention, clock=self._clock, observer=observer),
-                *self._heartbeat(store, health, progress, observer),
+                stream.run(),
+                *self._heartbeat(store, progress, observer),
                 *(refresher.run() for refresher in self._refreshers),
             ]
             await self._supervise(stop, endless)
@@ -161,9 +173,7 @@ class Daemon:
             clock=self._clock,
         )
 
-    def _heartbeat(
-        self, store: Store, health: StoreHealth, progress: Progress, observer: Observer
-    ) -> Iterator[Coroutine[None, None, None]]:
+    def _heartbeat(self, store: Store, progress: Progress, observer: Observer) -> Iterator[Coroutine[None, None, None]]:
         """The dead man's switch, where there is one."""
         section = self._settings.heartbeat
         if section is None:
@@ -171,7 +181,7 @@ class Daemon:
 
         async def why_not() -> str | None:
             try:
-                return health.unhealthy() or progress.why_not(oldest_pending_at=await store.oldest_pending_at())
+                return self.unhealthy() or progress.why_not(oldest_pending_at=await store.oldest_pending_at())
             except StoreError as error:
                 return str(error)
 
@@ -237,18 +247,26 @@ class Daemon:
             observer=observer,
         )
 
-    def _server(self, metrics: Metrics, store: Store, quiet: QuietKeeper, health: StoreHealth) -> OpsServer:
-        web = self._settings.web
-        names = [receiver.name for receiver in self._settings.receivers]
+    def _server(
+        self, metrics: Metrics, store: Store, quiet: QuietKeeper, log: SourceLog, stream: EventStream
+    ) -> OpsServer:
+        web, checks = self._settings.web, guard(self._settings)
+        receivers = {receiver.name: receiver.type for receiver in self._settings.receivers}
 
         async def refresh() -> None:
-            metrics.set_deliveries(await store.unfinished(), names)
+            metrics.set_deliveries(await store.unfinished(), receivers)
 
         api = Api(
             view=self,
-            silences=quiet,
+            quiet=quiet,
             store=store,
-            receivers=names,
+            sources=source_infos(self._settings),
+            log=log,
+            receivers=receivers,
+            pages=links(self._settings),
+            wellness=self,
+            guard=checks,
+            external_url=str(web.external_url) if web.external_url else None,
             on_retry=self._wake_workers,
             on_acknowledged=self._wake_refreshers,
             clock=self._clock,
@@ -258,15 +276,18 @@ class Daemon:
             port=web.listen.port,
             registry=metrics.registry,
             refresh=refresh,
-            not_ready=self._not_ready,
-            unhealthy=health.unhealthy,
-            routes=api.routes(),
-            bearer_token=web.auth.required_secret("bearer_token") if web.auth is not None else None,
-            read_only=web.auth is None and not web.listen.is_loopback,
-            external_url=str(web.external_url) if web.external_url else None,
+            wellness=self,
+            routes=[*api.routes(), *stream.routes()],
+            guard=checks,
+            on_shutdown=stream.close,
         )
 
-    def _not_ready(self) -> str | None:
+    def unhealthy(self) -> str | None:
+        """Why the watcher cannot do its work, None when it can."""
+        return self._health.unhealthy()
+
+    def not_ready(self) -> str | None:
+        """Why the watcher is not to be asked yet, or not any more; None when it is."""
         if self._draining:
             return "it is draining"
         untried = [poller.source for poller in self._pollers if not poller.tried]

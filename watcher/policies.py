@@ -13,6 +13,7 @@ from watcher.core.planner import Mode, PollPolicy
 from watcher.core.routing import Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
+from watcher.ops import Guard, SourceInfo
 from watcher.polling import Watched
 from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.links import Links
@@ -103,6 +104,32 @@ def links(settings: Settings) -> Links:
         external_url=str(external_url) if external_url is not None else None,
         consoles={name: url for name, url in consoles.items() if url},
         runbooks={name: str(url) for name, url in settings.runbooks.items()},
+    )
+
+
+def source_infos(settings: Settings) -> list[SourceInfo]:
+    """What everybody may see of the configured sources."""
+    polls = ((source, settings.poll_for(source)) for source in settings.sources)
+    return [
+        SourceInfo(
+            name=source.name,
+            region=source.region,
+            project_id=source.project_id,
+            interval_s=poll.interval.total_seconds(),
+            steady_interval_s=poll.steady_interval.total_seconds(),
+            mode=poll.mode,
+        )
+        for source, poll in polls
+    ]
+
+
+def guard(settings: Settings) -> Guard:
+    """Who may do what over HTTP."""
+    web = settings.web
+    return Guard(
+        bearer_token=web.auth.required_secret("bearer_token") if web.auth is not None else None,
+        read_only=web.auth is None and not web.listen.is_loopback,
+        external_url=str(web.external_url) if web.external_url else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from tests.fakes.values import outage
 from watcher.core.model import InstanceKey, InstanceState
@@ -24,3 +24,13 @@ class View:
 
     def background(self, state: InstanceState) -> Background:
         return self.backgrounds.get(state.key, Background(labels={"team": "vdi"}))
+
+
+class Well:
+    """Why the watcher does not do its work, as a test says."""
+
+    def __init__(
+        self, not_ready: Callable[[], str | None] = lambda: None, unhealthy: Callable[[], str | None] = lambda: None
+    ) -> None:
+        self.not_ready = not_ready
+        self.unhealthy = unhealthy

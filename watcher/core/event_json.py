@@ -33,7 +33,7 @@ def to_json(event: Event) -> dict[str, Any]:
         "inferred": list(event.inferred),
         "severity": event.severity.value,
         "observed_at": format_time(event.observed_at),
-        "previous_observed_at": _optional_time(event.previous_observed_at),
+        "previous_observed_at": optional_time_to_json(event.previous_observed_at),
         "sequence": event.sequence,
         "duration_s": round(event.duration_s, 3) if event.duration_s is not None else None,
         "labels": dict(event.labels),
@@ -54,7 +54,7 @@ def alert_to_json(alert: Alert) -> dict[str, Any]:
         "status": alert.status.value,
         "severity": alert.severity.value,
         "starts_at": format_time(alert.starts_at),
-        "ends_at": _optional_time(alert.ends_at),
+        "ends_at": optional_time_to_json(alert.ends_at),
         "labels": dict(alert.labels),
     }
 
@@ -77,7 +77,8 @@ def reason_to_json(reason: Reason | None) -> dict[str, Any] | None:
     return {"code": reason.code, "message": reason.message, "exact": reason.exact}
 
 
-def _optional_time(at: datetime | None) -> str | None:
+def optional_time_to_json(at: datetime | None) -> str | None:
+    """The same, or None."""
     return format_time(at) if at is not None else None
 
 

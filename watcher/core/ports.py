@@ -164,6 +164,47 @@ class DeliveryReport:
     answer: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event as history keeps it: behind all that have a smaller `position`. `body` is the contract's JSON."""
+
+    position: int
+    event_id: str
+    kind: str
+    source: str
+    instance_id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which events are asked for: of what is given one must hold, nothing given: all. `until` is not in it any more."""
+
+    kinds: Collection[str] = ()
+    sources: Collection[str] = ()
+    instance_ids: Collection[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class HistoryStore(Protocol):
+    """What is kept of events. Every method raises StoreError."""
+
+    async def entries(
+        self, wanted: Wanted, *, after: int | None = None, limit: int = 100, newest_first: bool = False
+    ) -> Sequence[Entry]:
+        """Events in the order they were written, or the other way round, from behind the position `after`."""
+        ...
+
+    async def position_of(self, event_id: str) -> int | None:
+        """Where an event is; None when it is not kept, or not any more."""
+        ...
+
+    async def last_position(self) -> int:
+        """Where the latest event is; 0 when there never was one."""
+        ...
+
+
 class DeliveryStore(Protocol):
     """What delivery needs of the store. Every method raises StoreError; every write is one transaction."""
 

@@ -1,9 +1,22 @@
-"""What operators and machines look at from the side, and what they ask for: metrics, health and the API over HTTP."""
+"""What operators and machines look at from the side, and what they ask for: metrics, health, API and page over HTTP."""
 
-from watcher.ops.api import Api
-from watcher.ops.health import StoreHealth
+from watcher.ops.api import Api, SourceInfo, SourceLog
+from watcher.ops.guard import Guard
+from watcher.ops.health import StoreHealth, Wellness
 from watcher.ops.heartbeat import Heartbeat
 from watcher.ops.progress import Progress
 from watcher.ops.server import OpsServer
+from watcher.ops.stream import EventStream
 
-__all__ = ["Api", "Heartbeat", "OpsServer", "Progress", "StoreHealth"]
+__all__ = [
+    "Api",
+    "EventStream",
+    "Guard",
+    "Heartbeat",
+    "OpsServer",
+    "Progress",
+    "SourceInfo",
+    "SourceLog",
+    "StoreHealth",
+    "Wellness",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import ipaddress
 from urllib.parse import urlsplit
@@ -12,34 +13,49 @@ from watcher.core.errors import ConfigurationError
 from watcher.fields import Secret
 from watcher.ops.problems import Problem
 
+_OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
 _READS = frozenset({"GET", "HEAD"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_CHALLENGE = 'Bearer, Basic realm="watcher", charset="UTF-8"'
+_WHY_READ_ONLY = (
+    "this watcher can be reached from other machines and has no web.auth, so it only shows things: "
+    "set web.auth.bearer_token, or let web.listen be a loopback address such as 127.0.0.1:9468"
+)
 
 
 class Guard:
-    """Checks each request. With `read_only` nothing can be changed: anybody could who reaches the address.
+    """Checks each request. With `bearer_token` all but health and readiness needs it; with `read_only`, nothing can be
+    changed: anybody could who reaches the address. `external_url` is how browsers reach it from outside.
+
+    A browser asks its user for the token by itself when it is told of Basic, where the token is the password, and sends
+    it with all that the page asks for. Programs had better use Bearer.
 
     A page of somebody else in a browser on this machine must not change anything either. It can send a request here
     without being asked, but not without its own `Origin`, nor a body of type JSON; and where a name of its own leads to
     this machine (DNS rebinding), that name is in `Host`.
     """
 
-    def __init__(self, *, bearer_token: Secret | None, read_only: bool, external_url: str | None) -> None:
+    def __init__(
+        self, *, bearer_token: Secret | None = None, read_only: bool = False, external_url: str | None = None
+    ) -> None:
         self._bearer_token = bearer_token
-        self._read_only = read_only
+        self.why_read_only = _WHY_READ_ONLY if read_only else None
         self._external = _authority(external_url) if external_url else None
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is needed."""
+        return self._bearer_token is not None
 
     def check(self, request: web.Request) -> None:
         """Raise the Problem that forbids the request."""
+        if request.path in _OPEN_PATHS:
+            return
         self._check_token(request)
         if request.method in _READS:
             return
-        if self._read_only:
-            raise Problem(
-                403,
-                "this watcher can be reached from other machines and has no web.auth, so it only shows things: "
-                "set web.auth.bearer_token, or let web.listen be a loopback address such as 127.0.0.1:9468",
-            )
+        if self.why_read_only is not None:
+            raise Problem(403, self.why_read_only)
         self._check_origin(request)
         if request.can_read_body and request.content_type != "application/json":
             raise Problem(415, "send the header 'Content-Type: application/json'")
@@ -47,19 +63,17 @@ class Guard:
     def _check_token(self, request: web.Request) -> None:
         if self._bearer_token is None:
             return
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         refused = Problem(
             401,
-            "send the header 'Authorization: Bearer TOKEN' with the token of web.auth",
-            headers={"WWW-Authenticate": "Bearer"},
+            "send the header 'Authorization: Bearer TOKEN' with the token of web.auth, or Basic with it as password",
+            headers={"WWW-Authenticate": _CHALLENGE},
         )
+        given = _token_of(request.headers.get("Authorization", ""))
         try:
             wanted = self._bearer_token.reveal()
         except ConfigurationError:
             raise refused from None
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode(errors="surrogateescape"), wanted.encode()
-        ):
+        if given is None or not hmac.compare_digest(given, wanted.encode()):
             raise refused
 
     def _check_origin(self, request: web.Request) -> None:
@@ -72,6 +86,22 @@ class Guard:
         site = _authority(origin)
         if site is None or site not in (host, self._external):
             raise Problem(403, "the header 'Origin' names another site: nothing may be changed from there")
+
+
+def _token_of(authorization: str) -> bytes | None:
+    """The token in the header of that name, None when there is none."""
+    scheme, _, given = authorization.partition(" ")
+    text = given.strip().encode(errors="surrogateescape")
+    match scheme.lower():
+        case "bearer":
+            return text
+        case "basic":
+            try:
+                return base64.b64decode(text, validate=True).partition(b":")[2]
+            except ValueError:
+                return None
+        case _:
+            return None
 
 
 def _authority(url: str) -> str | None:

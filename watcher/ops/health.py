@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from watcher.core.facts import Fact, StoreFailed, StoreRecovered
+
+
+class Wellness(Protocol):
+    """Whether the watcher does its work; each in words why not, or None."""
+
+    def not_ready(self) -> str | None:
+        """Why it is not to be asked yet, or not any more."""
+        ...
+
+    def unhealthy(self) -> str | None:
+        """Why it cannot do its work."""
+        ...
 
 
 class StoreHealth:

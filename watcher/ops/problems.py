@@ -47,7 +47,8 @@ def problem_of(error: web.HTTPException) -> Problem:
     match error:
         case web.HTTPNotFound():
             detail = (
-                "no such path: see /api/v1/instances, alerts, silences and deliveries, /metrics, /-/healthy, /-/ready"
+                "no such path: / is the status page, /api/v1/openapi.json tells of the API, and there are /metrics, "
+                "/-/healthy and /-/ready"
             )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))

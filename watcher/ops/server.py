@@ -12,11 +12,10 @@ from prometheus_client.exposition import choose_encoder
 
 from watcher import __version__
 from watcher.core.errors import ConfigurationError, StoreError
-from watcher.fields import Secret
 from watcher.ops.guard import Guard
+from watcher.ops.health import Wellness
 from watcher.ops.problems import Problem, problem_of
 
-_OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>watcher</title></head>
 <body><h1>watcher</h1><p>Version {version}</p>
@@ -29,6 +28,8 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 _log = logging.getLogger("watcher.ops")
@@ -39,10 +40,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class OpsServer:
     """Serves on one address until closed.
 
-    `not_ready` and `unhealthy` say in words why the watcher is not, or None when it is; `refresh` brings the metrics
-    that live in the store up to date before a scrape; `routes` are served beside its own. With `bearer_token`, all but
-    health and readiness need it; with `read_only`, nothing can be changed. `external_url` is how browsers reach it from
-    outside.
+    `refresh` brings the metrics that live in the store up to date before a scrape; `routes` are served beside its own;
+    `on_shutdown` ends answers that would go on for ever.
     """
 
     def __init__(
@@ -52,21 +51,19 @@ class OpsServer:
         port: int,
         registry: CollectorRegistry,
         refresh: Callable[[], Awaitable[None]],
-        not_ready: Callable[[], str | None],
-        unhealthy: Callable[[], str | None],
+        wellness: Wellness,
         routes: Sequence[web.RouteDef] = (),
-        bearer_token: Secret | None = None,
-        read_only: bool = False,
-        external_url: str | None = None,
+        guard: Guard,
+        on_shutdown: Callable[[], None] = lambda: None,
     ) -> None:
         self._host = host
         self._port = port
         self._registry = registry
         self._refresh = refresh
-        self._not_ready = not_ready
-        self._unhealthy = unhealthy
+        self._wellness = wellness
         self._routes = routes
-        self._guard = Guard(bearer_token=bearer_token, read_only=read_only, external_url=external_url)
+        self._guard = guard
+        self._on_shutdown = on_shutdown
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -81,6 +78,8 @@ class OpsServer:
                 *self._routes,
             ]
         )
+        app.on_response_prepare.append(self._add_headers)
+        app.on_shutdown.append(self._end_streams)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()
         try:
@@ -98,12 +97,14 @@ class OpsServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def _end_streams(self, _app: web.Application) -> None:
+        self._on_shutdown()
+
     @web.middleware
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         response: web.StreamResponse
         try:
-            if request.path not in _OPEN_PATHS:
-                self._guard.check(request)
+            self._guard.check(request)
             response = await handler(request)
         except Problem as problem:
             response = problem.response()
@@ -116,8 +117,11 @@ class OpsServer:
         except Exception:  # noqa: BLE001 - whatever it is, whoever asked is told that it is our fault
             _log.exception("a request failed by a fault of our own")
             response = Problem(500, "the watcher failed at this: its log says how").response()
-        response.headers.update(_HEADERS)
         return response
+
+    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
 
     async def _index(self, _request: web.Request) -> web.Response:
         return web.Response(text=_PAGE.format(version=__version__), content_type="text/html")
@@ -130,13 +134,13 @@ class OpsServer:
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def _healthy(self, _request: web.Request) -> web.Response:
-        reason = self._unhealthy()
+        reason = self._wellness.unhealthy()
         if reason is None:
             return web.Response(text="watcher is healthy.\n")
         return web.Response(status=503, text=f"watcher is not healthy: {reason}.\n")
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        reason = self._not_ready()
+        reason = self._wellness.not_ready()
         if reason is None:
             return web.Response(text="watcher is ready.\n")
         return web.Response(status=503, text=f"watcher is not ready: {reason}.\n")

@@ -69,13 +69,14 @@ class Labeller:
 
     def _labelled(self, alert: Alert, event: Event, notification: Notification) -> LabelledAlert:
         message = self._describer(notification)
+        console = self._links.console(event.source, instance_id=event.instance_id, instance_name=event.instance_name)
         reason = plain(f"{event.reason.code} {event.reason.message}") if event.reason is not None else ""
         annotations = {
             "summary": message.title,
             "description": "\n".join(message.lines),
             "reason": reason,
             "runbook_url": self._links.runbooks.get(alert.name, ""),
-            "console_url": self._links.console(event) or "",
+            "console_url": console or "",
             "event_id": event.id,
         }
         return LabelledAlert(

@@ -26,17 +26,19 @@ class Links:
         """(text, URL) of all there is for these events, of one or of a digest."""
         found = [("Watcher", self.external_url)]
         if len({event.key for event in events}) == 1:
-            found.append(("Console", self.console(events[0])))
+            [first, *_] = events
+            url = self.console(first.source, instance_id=first.instance_id, instance_name=first.instance_name)
+            found.append(("Console", url))
         firing = {alert.name: None for event in events for alert in event.alerts if alert.status is AlertStatus.FIRING}
         found += [(f"Runbook: {name}", self.runbooks.get(name)) for name in firing]
         return tuple((text, url) for text, url in found if url is not None)
 
-    def console(self, event: Event) -> str | None:
-        """The page of the instance in the cloud's console, as near as its address is known."""
-        template = self.consoles.get(event.source)
+    def console(self, source: str, *, instance_id: str = "", instance_name: str = "") -> str | None:
+        """The page of an instance, or of the source, in the cloud's console, as near as its address is known."""
+        template = self.consoles.get(source)
         if not template:
             return None
-        if not event.instance_id and (INSTANCE_ID in template or INSTANCE_NAME in template):
+        if not instance_id and (INSTANCE_ID in template or INSTANCE_NAME in template):
             return None
-        name = quote(event.instance_name, safe="", errors="replace")
-        return template.replace(INSTANCE_ID, quote(event.instance_id, safe="")).replace(INSTANCE_NAME, name)
+        name = quote(instance_name, safe="", errors="replace")
+        return template.replace(INSTANCE_ID, quote(instance_id, safe="")).replace(INSTANCE_NAME, name)

@@ -270,6 +270,9 @@ class Queue(Database):
         limit: int = 100,
         state: DeliveryState | None = None,
         receiver: str | None = None,
+        source: str | None = None,
+        instance_id: str | None = None,
+        event_id: str | None = None,
     ) -> list[DeliveryReport]:
         """Deliveries for people to look at, newest first, from before (the id) `before`."""
         query: Select[Any] = _WITH_EVENT.order_by(deliveries.c.id.desc()).limit(limit)
@@ -277,8 +280,15 @@ class Queue(Database):
             query = query.where(deliveries.c.id < before)
         if state is not None:
             query = query.where(deliveries.c.state == state.value)
-        if receiver is not None:
-            query = query.where(deliveries.c.receiver == receiver)
+        # Of the events, because they have an index by instance.
+        for column, value in (
+            (deliveries.c.receiver, receiver),
+            (events.c.source, source),
+            (events.c.instance_id, instance_id),
+            (events.c.id, event_id),
+        ):
+            if value is not None:
+                query = query.where(column == value)
         async with self.read() as connection:
             return [report_of(row) for row in (await connection.execute(query)).mappings()]
 

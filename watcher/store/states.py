@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,6 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.core.event_json import from_json
 from watcher.core.lessons import SAMPLES_KEPT
 from watcher.core.model import Alert, AlertStatus, Event, EventKind, InstanceKey, InstanceState, Step
 from watcher.core.ports import Change
@@ -149,13 +147,6 @@ class States(Database):
                 )
                 for row in rows
             ]
-
-    async def history(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
-        """Events in the order they were written, each with its position, from behind `after`."""
-        query = select(events).where(events.c.position > after).order_by(events.c.position).limit(limit)
-        async with self.read() as connection:
-            rows = await connection.execute(query)
-            return [(row["position"], from_json(json.loads(row["body"]))) for row in rows.mappings()]
 
 
 async def _bound_to_be_told(connection: AsyncConnection, told: Sequence[Event]) -> dict[_AlertKey, list[str]]:

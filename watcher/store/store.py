@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from watcher.store.calm import Calm
+from watcher.store.history import History
 from watcher.store.notes import Notes
 from watcher.store.queue import Queue
 from watcher.store.retention import Retention
@@ -10,5 +11,5 @@ from watcher.store.standing import StandingAlerts
 from watcher.store.states import States
 
 
-class Store(States, Queue, Calm, StandingAlerts, Notes, Retention):
+class Store(States, History, Queue, Calm, StandingAlerts, Notes, Retention):
     """States, events, deliveries, silences, acknowledgements and notes on SQLite; `open_store` makes one."""

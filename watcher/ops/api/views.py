@@ -1,4 +1,4 @@
-"""What the API shows, as JSON."""
+"""What the API shows, as JSON: values of core as the shapes want them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,37 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from watcher.core.event_json import alert_to_json, expectation_to_json, format_time
-from watcher.core.model import Alert, DeliveryState, InstanceState
+from watcher.core.event_json import (
+    alert_to_json,
+    expectation_to_json,
+    format_time,
+    optional_time_to_json,
+    reason_to_json,
+)
+from watcher.core.model import Alert, DeliveryState, InstanceState, Presence
 from watcher.core.ports import Background, DeliveryReport, InstanceView
 from watcher.core.quiet import Acknowledgement, Silence
 from watcher.core.routing import matcher_to_json
-from watcher.ops.requests import PageQuery, cursor_of
+from watcher.core.timeline import Span
+from watcher.ops.api.requests import PageQuery, cursor_of
 
 _T = TypeVar("_T")
 Key = tuple[str, ...]
+
+
+class Pages(Protocol):
+    """Where people go on reading."""
+
+    @property
+    def runbooks(self) -> Mapping[str, str]:
+        """What to do, by the name of the alert."""
+        ...
+
+    def console(self, source: str, *, instance_id: str = "", instance_name: str = "") -> str | None:
+        """The page of an instance, or of the source, in the cloud's console."""
+        ...
 
 
 def page_of(
@@ -28,12 +48,12 @@ def page_of(
     rest = items if after is None else (item for item in items if key(item) > after)
     found = heapq.nsmallest(query.limit + 1, rest, key=key)
     shown = found[: query.limit]
-    return listed(map(show, shown), after=key(shown[-1]) if len(found) > query.limit else None)
+    return listed(map(show, shown), after=cursor_of(key(shown[-1])) if len(found) > query.limit else None)
 
 
-def listed(items: Iterable[Mapping[str, Any]], *, after: Key | None) -> dict[str, Any]:
-    """A page of a list; `after` is the key of its last item when there is more behind it."""
-    return {"items": list(items), "next": cursor_of(after) if after is not None else None}
+def listed(items: Iterable[Mapping[str, Any]], *, after: str | None = None) -> dict[str, Any]:
+    """A page of a list; `after` is what the next one is asked for with, when there is more behind it."""
+    return {"items": list(items), "next": after}
 
 
 def silence_state(silence: Silence, *, now: datetime) -> str:
@@ -44,7 +64,7 @@ def silence_state(silence: Silence, *, now: datetime) -> str:
 
 
 def silence_to_json(silence: Silence, *, now: datetime) -> dict[str, Any]:
-    """The contract's silence object."""
+    """What somebody asked not to be told."""
     return {
         "id": silence.id,
         "match": matcher_to_json(silence.match),
@@ -86,7 +106,7 @@ def firing(view: InstanceView) -> list[Firing]:
 
 
 Taken = Mapping[tuple[str, str], Acknowledgement]
-"""Who has taken on which alert, by `alert_key`."""
+"""Who has taken on which alert, by fingerprint and beginning."""
 
 
 def taken_of(acknowledgements: Iterable[Acknowledgement]) -> Taken:
@@ -94,15 +114,22 @@ def taken_of(acknowledgements: Iterable[Acknowledgement]) -> Taken:
     return {(each.fingerprint, format_time(each.starts_at)): each for each in acknowledgements}
 
 
-def firing_to_json(each: Firing, *, background: Background, taken: Taken) -> dict[str, Any]:
-    """The contract's alert object, with what it is of and who has taken it on."""
-    state = each.state
-    acknowledged = taken.get((each.alert.fingerprint, format_time(each.alert.starts_at)))  # the store keeps no more
+def taken_on(alert: Alert, taken: Taken) -> Acknowledgement | None:
+    """Who has taken on this alert; the store keeps no more of its beginning than milliseconds."""
+    return taken.get((alert.fingerprint, format_time(alert.starts_at)))
+
+
+def firing_to_json(
+    each: Firing, *, background: Background, taken: Taken, silenced_by: str | None, pages: Pages
+) -> dict[str, Any]:
+    """An alert, with what it is of and who has taken it on."""
+    state, acknowledged = each.state, taken_on(each.alert, taken)
+    instance_id, instance_name = (state.key.id, state.name) if state is not None else ("", "")
     return {
         **alert_to_json(each.alert),
         "source": each.source,
-        "instance_id": state.key.id if state is not None else "",
-        "instance_name": state.name if state is not None else "",
+        "instance_id": instance_id,
+        "instance_name": instance_name,
         "instance_status": state.status if state is not None else None,
         "labels": dict(background.labels),
         "acknowledged": {
@@ -112,11 +139,15 @@ def firing_to_json(each: Firing, *, background: Background, taken: Taken) -> dic
         }
         if acknowledged is not None
         else None,
+        "silenced_by": silenced_by,
+        "reason": reason_to_json(state.reason) if state is not None else None,
+        "runbook_url": pages.runbooks.get(each.alert.name),
+        "console_url": pages.console(each.source, instance_id=instance_id, instance_name=instance_name),
     }
 
 
-def instance_to_json(state: InstanceState, background: Background, *, now: datetime) -> dict[str, Any]:
-    """The contract's instance object, without its record."""
+def instance_to_json(state: InstanceState, background: Background, *, now: datetime, pages: Pages) -> dict[str, Any]:
+    """An instance, without its record."""
     expected = background.expected
     left_s = None
     if expected is not None:
@@ -135,6 +166,8 @@ def instance_to_json(state: InstanceState, background: Background, *, now: datet
         "alerts": [alert_to_json(alert) for alert in state.alerts],
         "expected": expectation_to_json(expected),
         "left_s": left_s,
+        "reason": reason_to_json(state.reason),
+        "console_url": pages.console(state.key.source, instance_id=state.key.id, instance_name=state.name),
     }
 
 
@@ -143,18 +176,40 @@ def record_of(state: InstanceState) -> Any:
     return json.loads(state.record)
 
 
-def delivery_to_json(report: DeliveryReport) -> dict[str, Any]:
+def word_of(state: InstanceState) -> str:
+    """What an instance is counted as: its status, unless it is not there or was never seen."""
+    if state.presence is not Presence.PRESENT:
+        return state.presence.value
+    return state.status or "unseen"
+
+
+def span_to_json(span: Span, *, now: datetime) -> dict[str, Any]:
+    """A time in one status."""
+    return {
+        "status": span.status,
+        "began_at": format_time(span.began_at),
+        "ended_at": optional_time_to_json(span.ended_at),
+        "duration_s": round(span.duration_s(now), 3),
+        "event_id": span.event_id,
+        "expected": expectation_to_json(span.expected),
+        "inferred": list(span.inferred),
+        "reason": reason_to_json(span.reason),
+    }
+
+
+def delivery_to_json(report: DeliveryReport, *, receiver_type: str | None) -> dict[str, Any]:
     """A delivery and what it is of; `reason` and `answer` say why it is not delivered, or was not at first."""
     delivery, event = report.delivery, report.delivery.event
     is_pending = report.state is DeliveryState.PENDING
     return {
         "id": delivery.id,
         "receiver": delivery.receiver,
+        "receiver_type": receiver_type,
         "state": report.state.value,
         "attempts": delivery.attempts,
         "created_at": format_time(report.created_at),
         "next_attempt_at": format_time(delivery.next_attempt_at) if is_pending else None,
-        "finished_at": format_time(report.finished_at) if report.finished_at is not None else None,
+        "finished_at": optional_time_to_json(report.finished_at),
         "reason": report.reason,
         "answer": report.answer,
         "held_by": delivery.held_by,

@@ -47,7 +47,20 @@ def read_query(model: type[_Model], query: MultiMapping[str]) -> _Model:
         raise _problem(error, model, at=PARAMETER) from None
 
 
-def invalid(errors: Iterable[tuple[_Location, str]], *, at: str = POINTER) -> Problem:
+def read_path(model: type[_Model], given: Mapping[str, str]) -> _Model:
+    """What is named in the path of a request; raises a Problem: there can be no such thing."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        raise Problem(404, _problem(error, model, at=PARAMETER).detail) from None
+
+
+def conflict(errors: Iterable[tuple[_Location, str]]) -> Problem:
+    """What is written well and cannot be at present, as a problem."""
+    return invalid(errors, status=409)
+
+
+def invalid(errors: Iterable[tuple[_Location, str]], *, at: str = POINTER, status: int = 400) -> Problem:
     """What is wrong where, as a problem."""
     told = list(errors)
     where = [
@@ -56,7 +69,7 @@ def invalid(errors: Iterable[tuple[_Location, str]], *, at: str = POINTER) -> Pr
         if location
     ]
     lines = [f"{_path(location)}: {words}" if location else words for location, words in told]
-    return Problem(400, "; ".join(lines), errors=where)
+    return Problem(status, "; ".join(lines), errors=where)
 
 
 def _problem(error: ValidationError, model: type[BaseModel], *, at: str) -> Problem:

@@ -1,0 +1,248 @@
+"""What may be asked of the API: bodies and query parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from watcher.core.model import DeliveryState, EventKind, Presence, Severity
+from watcher.core.ports import Wanted
+from watcher.core.quiet import Silence
+from watcher.core.routing import Matcher
+from watcher.fields import PositiveDuration
+from watcher.matching import MatchSettings
+from watcher.ops.api.reading import conflict
+
+
+def _parse_time(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be a time such as 2026-01-01T22:00:00Z")  # noqa: TRY004 - pydantic wants a ValueError
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("not a time: write 2026-01-01T22:00:00Z") from None
+    if at.tzinfo is None:
+        raise ValueError("needs a timezone: write 2026-01-01T22:00:00Z or 2026-01-01T22:00:00+08:00")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far away") from None
+
+
+_CURSOR = re.compile(r"([0-9a-f]{2})*(\.([0-9a-f]{2})*)*")
+_ID_DIGITS = 18  # the database knows no greater ids
+_EVENT_ID = r"^evt_[0-9a-f]{32}$"
+
+
+def _parse_cursor(value: object) -> object:
+    if not _CURSOR.fullmatch(str(value)):
+        raise ValueError("not a cursor: take what is 'next' in an earlier answer")
+    return tuple(bytes.fromhex(part).decode(errors="replace") for part in str(value).split("."))
+
+
+def cursor_of(parts: Sequence[str]) -> str:
+    """What says where the next page begins: behind the item with this key."""
+    return ".".join(part.encode(errors="replace").hex() for part in parts)
+
+
+def _check_bare(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not hold a NUL")
+    return value
+
+
+Time = Annotated[datetime, BeforeValidator(_parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+Cursor = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_parse_cursor),
+    WithJsonSchema({"type": "string", "pattern": f"^{_CURSOR.pattern}$", "description": "`next` of an earlier answer"}),
+]
+EventCursor = Annotated[str, Field(pattern=_EVENT_ID, description="the id of an event: what comes behind it")]
+Text = Annotated[str, AfterValidator(_check_bare), Field(min_length=1, max_length=1000)]
+Person = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SilenceBody(_Given):
+    """A silence to make."""
+
+    match: MatchSettings = MatchSettings()
+    everything: StrictBool = Field(default=False, alias="all")
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+    duration: PositiveDuration | None = None
+    author: Person
+    comment: Annotated[Comment, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        is_empty = self.match.matcher() == Matcher()
+        if is_empty and not self.everything:
+            raise ValueError("give 'match' at least one key, or '\"all\": true' to silence everything")
+        if self.everything and not is_empty:
+            raise ValueError("give 'match' or 'all', not both")
+        if (self.ends_at is None) is (self.duration is None):
+            raise ValueError("give 'ends_at' or 'duration', one of the two")
+        return self
+
+    def silence(self, *, id: str, now: datetime) -> Silence:  # noqa: A002 - its name
+        """The silence; one that would have begun begins now. Raises a Problem when it would be over before."""
+        starts_at = max(self.starts_at or now, now)
+        try:
+            ends_at = self.ends_at if self.duration is None else starts_at + self.duration
+        except OverflowError:
+            raise conflict([(("duration",), "is too long")]) from None
+        if ends_at is None or ends_at <= starts_at:
+            behind = "'starts_at'" if starts_at > now else "the present time"
+            raise conflict([(("ends_at",), f"must be after {behind}")])
+        return Silence(
+            id=id,
+            match=self.match.matcher(),
+            starts_at=starts_at,
+            ends_at=ends_at,
+            author=self.author,
+            comment=self.comment,
+            created_at=now,
+        )
+
+
+class AckBody(_Given):
+    """Who takes on an alert."""
+
+    author: Person = "anonymous"
+    comment: Comment = ""
+
+
+class NoBody(_Given):
+    """Nothing needs to be said."""
+
+
+class InstancePath(_Given):
+    """Which instance."""
+
+    source: Text
+    id: Text
+
+
+class AlertPath(_Given):
+    """Which alert."""
+
+    fingerprint: Text
+
+
+class SilencePath(_Given):
+    """Which silence."""
+
+    id: Text
+
+
+class DeliveryPath(_Given):
+    """Which delivery."""
+
+    id: int = Field(ge=1, lt=10**_ID_DIGITS)
+
+
+class LimitQuery(_Given):
+    """How much of a list."""
+
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class PageQuery(LimitQuery):
+    """Which part of a list."""
+
+    after: Cursor | None = None
+
+
+class InstancesQuery(PageQuery):
+    """Which instances; a key given twice: either. `q`: words that are all in name, id or labels (`label=value`)."""
+
+    source: tuple[Text, ...] = ()
+    status: tuple[Text, ...] = ()
+    presence: tuple[Presence, ...] = ()
+    alerting: bool = False
+    q: Annotated[str, Field(max_length=1000)] = ""
+    order: Literal["id", "problems"] = "id"
+
+
+class AlertsQuery(PageQuery):
+    """Which alerts; a key given twice: either."""
+
+    source: tuple[Text, ...] = ()
+    severity: tuple[Severity, ...] = ()
+
+
+class SilencesQuery(PageQuery):
+    """Which silences; a key given twice: either."""
+
+    state: tuple[Literal["pending", "active", "expired"], ...] = ()
+
+
+class _EventsQuery(_Given):
+    kind: tuple[EventKind, ...] = ()
+    source: tuple[Text, ...] = ()
+    instance_id: tuple[Text, ...] = ()
+
+
+class EventsQuery(LimitQuery, _EventsQuery):
+    """Which events; a key given twice: either. `since` and `until` are of `observed_at`."""
+
+    after: EventCursor | None = None
+    order: Literal["oldest", "newest"] = "oldest"
+    since: Time | None = None
+    until: Time | None = None
+
+    def wanted(self) -> Wanted:
+        """The same for the store."""
+        return Wanted(
+            kinds=self.kind, sources=self.source, instance_ids=self.instance_id, since=self.since, until=self.until
+        )
+
+
+class StreamQuery(_EventsQuery):
+    """Which events, and from behind which one on; empty: from the oldest that is kept."""
+
+    after: Annotated[str, Field(pattern=r"^(evt_[0-9a-f]{32})?$")] | None = None
+
+    def wants(self, *, kind: str, source: str, instance_id: str) -> bool:
+        """Whether such an event is meant."""
+        return (
+            (not self.kind or kind in self.kind)
+            and (not self.source or source in self.source)
+            and (not self.instance_id or instance_id in self.instance_id)
+        )
+
+
+class TimelineQuery(_Given):
+    """How many of the latest events to tell it from."""
+
+    limit: int = Field(200, ge=1, le=1000)
+
+
+class DeliveriesQuery(LimitQuery):
+    """Which deliveries."""
+
+    after: Annotated[int, Field(ge=0, lt=10**_ID_DIGITS, description="`next` of an earlier answer")] | None = None
+    state: DeliveryState | None = None
+    receiver: Text | None = None
+    source: Text | None = None
+    instance_id: Text | None = None
+    event_id: Text | None = None
