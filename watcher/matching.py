@@ -23,12 +23,19 @@ def _check_label(value: str) -> str:
     return value
 
 
-LabelName = Annotated[
-    str, AfterValidator(_check_label), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL.pattern}$"})
-]
+LabelName = Annotated[str, AfterValidator(_check_label)]
 """A name that Prometheus accepts for a label."""
 
-Labels = dict[LabelName, str]
+Labels = Annotated[
+    dict[LabelName, str],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{_LABEL.pattern}$"},
+            "additionalProperties": {"type": "string"},
+        }
+    ),
+]
 """Label names and their values."""
 
 Text = Annotated[str, Field(min_length=1)]

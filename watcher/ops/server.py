@@ -32,6 +32,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+_LINE_BYTES = 160 * 1024  # the longest query the API takes, every character of it escaped
+
 _log = logging.getLogger("watcher.ops")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -80,7 +82,9 @@ class OpsServer:
         )
         app.on_response_prepare.append(self._add_headers)
         app.on_shutdown.append(self._end_streams)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=2.0, max_line_size=_LINE_BYTES
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()

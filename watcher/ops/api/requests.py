@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     StrictBool,
     StringConstraints,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -26,6 +27,9 @@ from watcher.core.routing import Matcher
 from watcher.fields import PositiveDuration
 from watcher.matching import MatchSettings
 from watcher.ops.api.reading import conflict
+
+
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def _parse_time(value: object) -> object:
@@ -39,8 +43,8 @@ def _parse_time(value: object) -> object:
         raise ValueError("needs a timezone: write 2026-01-01T22:00:00Z or 2026-01-01T22:00:00+08:00")
     try:
         return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is too far away") from None
+    except OverflowError:  # a few hours beyond what UTC can say: as near as it comes
+        return _EARLIEST if at.year == 1 else _LATEST
 
 
 _CURSOR = re.compile(r"([0-9a-f]{2})*(\.([0-9a-f]{2})*)*")
@@ -72,25 +76,76 @@ Cursor = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_CURSOR.pattern}$", "description": "`next` of an earlier answer"}),
 ]
 EventCursor = Annotated[str, Field(pattern=_EVENT_ID, description="the id of an event: what comes behind it")]
-Text = Annotated[str, AfterValidator(_check_bare), Field(min_length=1, max_length=1000)]
-Person = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Text = Annotated[
+    str, AfterValidator(_check_bare), Field(min_length=1, max_length=255, json_schema_extra={"pattern": r"^[^\x00]*$"})
+]
+_Item = TypeVar("_Item")
+Several = Annotated[tuple[_Item, ...], Field(max_length=20)]
+Person = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
 Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+Needed = Annotated[Comment, Field(min_length=1, json_schema_extra={"pattern": r"\S"})]
+Length = Annotated[
+    PositiveDuration,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^([1-9]\d{0,6}(\.\d{1,3})?|0\.\d{0,2}[1-9])\s*(ms|s|m|h|d)?$"},
+                {"type": "number", "minimum": 0.001, "maximum": 1e9},
+            ],
+            "examples": ["30m", "2h", "7d"],
+        }
+    ),
+]
+"""A length of time, more than zero; what is longer than any silence could be is not a question of how it is written."""
 
 
 class _Given(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _tell_pairs(schema: dict[str, Any]) -> None:
+    """What `SilenceBody` checks of two keys at once."""
+    given = [
+        {"required": [key], "properties": {key: {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}}}
+        for key in ("kind", "from", "to", "source", "instance_id", "name", "severity")
+    ]
+    given.append({"required": ["labels"], "properties": {"labels": {"minProperties": 1}}})
+    schema["anyOf"] = [
+        {"required": ["match"], "properties": {"match": {"anyOf": given}, "all": {"const": False}}},
+        {"required": ["all"], "properties": {"match": {"maxProperties": 0}, "all": {"const": True}}},
+    ]
+    schema["oneOf"] = [
+        {"required": [key], "properties": {key: {"not": {"type": "null"}}, other: {"type": "null"}}}
+        for key, other in (("duration", "ends_at"), ("ends_at", "duration"))
+    ]
+    schema["properties"]["match"].pop("default")
+
+
 class SilenceBody(_Given):
     """A silence to make."""
+
+    model_config = ConfigDict(json_schema_extra=_tell_pairs)
 
     match: MatchSettings = MatchSettings()
     everything: StrictBool = Field(default=False, alias="all")
     starts_at: Time | None = None
     ends_at: Time | None = None
-    duration: PositiveDuration | None = None
+    duration: Length | None = None
     author: Person
-    comment: Annotated[Comment, Field(min_length=1)]
+    comment: Needed
+
+    @field_validator("match", mode="before")
+    @classmethod
+    def _check_nulls(cls, match: object) -> object:
+        # In the configuration a key without a value is one that is not given; in JSON it is a mistake of a program.
+        nulls = [key for key, value in match.items() if value is None] if isinstance(match, dict) else []
+        if nulls:
+            raise ValueError(f"{', '.join(map(repr, nulls))} must not be null: leave out what is not meant")
+        return match
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
@@ -175,31 +230,31 @@ class PageQuery(LimitQuery):
 class InstancesQuery(PageQuery):
     """Which instances; a key given twice: either. `q`: words that are all in name, id or labels (`label=value`)."""
 
-    source: tuple[Text, ...] = ()
-    status: tuple[Text, ...] = ()
-    presence: tuple[Presence, ...] = ()
+    source: Several[Text] = ()
+    status: Several[Text] = ()
+    presence: Several[Presence] = ()
     alerting: bool = False
-    q: Annotated[str, Field(max_length=1000)] = ""
+    q: Annotated[str, Field(max_length=255)] = ""
     order: Literal["id", "problems"] = "id"
 
 
 class AlertsQuery(PageQuery):
     """Which alerts; a key given twice: either."""
 
-    source: tuple[Text, ...] = ()
-    severity: tuple[Severity, ...] = ()
+    source: Several[Text] = ()
+    severity: Several[Severity] = ()
 
 
 class SilencesQuery(PageQuery):
     """Which silences; a key given twice: either."""
 
-    state: tuple[Literal["pending", "active", "expired"], ...] = ()
+    state: Several[Literal["pending", "active", "expired"]] = ()
 
 
 class _EventsQuery(_Given):
-    kind: tuple[EventKind, ...] = ()
-    source: tuple[Text, ...] = ()
-    instance_id: tuple[Text, ...] = ()
+    kind: Several[EventKind] = ()
+    source: Several[Text] = ()
+    instance_id: Several[Text] = ()
 
 
 class EventsQuery(LimitQuery, _EventsQuery):
