@@ -28,7 +28,6 @@ from watcher.fields import PositiveDuration
 from watcher.matching import MatchSettings
 from watcher.ops.api.reading import conflict
 
-
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
