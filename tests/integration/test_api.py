@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jsonschema
 import pytest
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.receivers import refusal
 from tests.fakes.values import KEY, at, event, history
 from tests.fakes.view import View, Well
-from watcher.core.errors import StoreError
-from watcher.core.model import EventKind, Expectation, InstanceKey
+from watcher import __version__
+from watcher.core.errors import CloudUnavailableError, StoreError
+from watcher.core.event_json import to_json
+from watcher.core.facts import CycleFinished, SourceFailed, SourceRecovered
+from watcher.core.model import Event, EventKind, Expectation, InstanceKey, InstanceState
 from watcher.core.ports import Attempt, Background, Change
 from watcher.core.quiet import Silence
 from watcher.delivery import QuietKeeper
@@ -44,7 +50,7 @@ class Answer:
 
     status: int
     text: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
     @property
     def json(self) -> Any:
@@ -70,6 +76,7 @@ class Bench:
     stream: EventStream
     view: View = field(default_factory=View)
     called: list[str] = field(default_factory=list)
+    routes: list[web.RouteDef] = field(default_factory=list)
     url: str = ""
 
     async def serve(self, **more: Any) -> OpsServer:
@@ -91,13 +98,14 @@ class Bench:
             on_acknowledged=lambda: self.called.append("acknowledged"),
             clock=self.clock,
         )
+        self.routes = [*api.routes(), *self.stream.routes()]
         server = OpsServer(
             host="127.0.0.1",
             port=0,
             registry=CollectorRegistry(),
             refresh=self._refresh,
             wellness=Well(),
-            routes=[*api.routes(), *self.stream.routes()],
+            routes=self.routes,
             guard=guard,
             on_shutdown=self.stream.close,
         )
@@ -114,7 +122,7 @@ class Bench:
             aiohttp.ClientSession() as session,
             session.request(method, self.url + path, data=data, headers=given) as response,
         ):
-            return Answer(response.status, await response.text(), dict(response.headers))
+            return Answer(response.status, await response.text(), response.headers)
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.call("GET", path, **headers)
@@ -432,6 +440,283 @@ class TestInstances:
         assert answer.json["errors"][0]["parameter"] == query.partition("=")[0]
 
 
+class TestWhichInstances:
+    """Filters and orders of the list."""
+
+    @pytest.fixture(autouse=True)
+    def fleet(self, bench: Bench) -> None:
+        def seen(number: int, name: str, *statuses: str | None) -> InstanceState:
+            return replace(history(*statuses, key=InstanceKey("prod", str(number)))[0], name=name)
+
+        states = [
+            seen(1, "zebra", "BUILT"),
+            seen(2, "Office-2", "BUILDING"),
+            seen(3, "office-1", "BUILT", "ERROR"),
+            seen(4, "office-3", "BUILT", None, None),
+            seen(5, "lab", "DELETING", None),
+            seen(6, "attic", "ACTIVE"),
+        ]
+        bench.view.by_source = {"prod": states, "test": [history("BUILT", key=InstanceKey("test", "7"))[0]]}
+        bench.view.backgrounds = {states[0].key: Background(labels={"team": "Blue", "site": "b"})}
+
+    @pytest.mark.parametrize(
+        ("query", "ids"),
+        [
+            ("q=OFFICE", "2347"),
+            ("q=office-3", "4"),
+            ("q=team%3Dblue", "1"),
+            ("q=team%3Dblue%20zeb", "1"),
+            ("q=team%3Dblue%20office", ""),
+            ("q=%20", "1234567"),
+            ("q=att", "6"),
+            ("alerting=true", "34"),
+            ("alerting=false", "1234567"),
+            ("presence=missing&presence=deleted", "45"),
+            ("status=BUILT&presence=present", "17"),
+            ("source=test", "7"),
+            ("source=nowhere", ""),
+            ("order=problems", "3462715"),
+        ],
+    )
+    async def test_which(self, bench: Bench, query: str, ids: str) -> None:
+        items = (await bench.get(f"/api/v1/instances?{query}")).json["items"]
+        assert "".join(item["id"] for item in items) == ids
+
+    async def test_worst_first_page_by_page(self, bench: Bench) -> None:
+        found, after = "", ""
+        while True:
+            answer = (await bench.get(f"/api/v1/instances?order=problems&limit=2{after}")).json
+            found += "".join(item["id"] for item in answer["items"])
+            if answer["next"] is None:
+                break
+            after = f"&after={answer['next']}"
+        assert found == "3462715"
+
+    async def test_an_etag_is_the_same_until_something_else_is_told(self, bench: Bench) -> None:
+        building = bench.view.by_source["prod"][1]
+        bench.view.backgrounds[building.key] = Background(expected=Expectation(median_s=900, p95_s=1000, samples=9))
+        first = await bench.get("/api/v1/instances")
+        tag = first.headers["ETag"]
+        assert (tag.startswith('W/"'), first.headers["Cache-Control"]) == (True, "private, no-cache")
+        await bench.clock.advance(5)
+        later = await bench.get("/api/v1/instances")
+        assert later.headers["ETag"] == tag
+        assert later.text != first.text  # what is left of the build
+        for given in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
+            known = await bench.get("/api/v1/instances", **{"If-None-Match": given})
+            assert (known.status, known.text, known.headers["ETag"]) == (304, "", tag)
+        assert (await bench.get("/api/v1/instances", **{"If-None-Match": '"x"'})).status == 200
+        bench.view.by_source["prod"].pop()
+        assert (await bench.get("/api/v1/instances", **{"If-None-Match": tag})).status == 200
+
+
+class TestEvents:
+    """What was."""
+
+    @pytest.fixture
+    async def told(self, bench: Bench) -> list[Event]:
+        """Five events of two instances, the second of which failed."""
+        first, good = history("BUILDING", "BUILT")
+        second, bad = history("ACTIVE", "BUILDING", "ERROR", key=InstanceKey("prod", "2"))
+        bench.view.by_source["prod"] = [first, second]
+        for state, events in ((first, good), (second, bad)):
+            changes = [Change(state=state, events=((each, ()),)) for each in events]
+            await bench.store.commit(changes, now=at(60))
+        return [*good, *bad]
+
+    async def test_all_that_is_known_of_them(self, bench: Bench, told: list[Event]) -> None:
+        assert (await bench.get("/api/v1/events")).json == {"items": [to_json(each) for each in told], "next": None}
+
+    async def test_page_by_page_either_way(self, bench: Bench, told: list[Event]) -> None:
+        ids = [each.id for each in told]
+        for order, wanted in (("oldest", ids), ("newest", ids[::-1])):
+            found, after = [], ""
+            while True:
+                answer = (await bench.get(f"/api/v1/events?limit=2&order={order}{after}")).json
+                found += [item["id"] for item in answer["items"]]
+                if answer["next"] is None:
+                    break
+                after = f"&after={answer['next']}"
+            assert found == wanted
+
+    async def test_what_came_since_the_last_one_that_is_known(self, bench: Bench, told: list[Event]) -> None:
+        items = (await bench.get(f"/api/v1/events?after={told[-2].id}")).json["items"]
+        assert [item["id"] for item in items] == [told[-1].id]
+        assert (await bench.get(f"/api/v1/events?after={told[-1].id}")).json == {"items": [], "next": None}
+
+    @pytest.mark.parametrize(
+        ("query", "sequences"),
+        [
+            ("kind=transition", [2, 2, 3]),
+            ("kind=transition&instance_id=2", [2, 3]),
+            ("source=nowhere", []),
+            ("since=2026-01-01T00:00:15Z&until=2026-01-01T08:00:30%2B08:00", [2, 2]),
+        ],
+    )
+    async def test_which(self, bench: Bench, told: list[Event], query: str, sequences: list[int]) -> None:
+        items = (await bench.get(f"/api/v1/events?{query}")).json["items"]
+        assert [item["sequence"] for item in items] == sequences
+
+    async def test_behind_one_that_is_not_kept(self, bench: Bench) -> None:
+        answer = await bench.get(f"/api/v1/events?after=evt_{'0' * 32}")
+        assert (answer.status, "store.retention" in answer.detail) == (404, True)
+        assert (await bench.get("/api/v1/events?after=7")).status == 400
+
+    async def test_one_of_an_earlier_version_has_what_it_lacked(self, bench: Bench, told: list[Event]) -> None:
+        async with bench.store.write() as connection:
+            await connection.exec_driver_sql(
+                "UPDATE events SET body = json_remove(body, '$.expected', '$.flapping', '$.changes')"
+            )
+        assert (await bench.get("/api/v1/events")).json["items"] == [to_json(each) for each in told]
+
+    async def test_a_timeline(self, bench: Bench, told: list[Event]) -> None:
+        await bench.clock.advance(100)
+        answer = (await bench.get("/api/v1/instances/prod/2/timeline")).json
+        assert (answer["now"], answer["next"]) == ("2026-01-01T00:01:40.000Z", None)
+        spans = [(item["status"], item["duration_s"], item["ended_at"]) for item in answer["items"]]
+        assert spans == [
+            ("ACTIVE", 15, "2026-01-01T00:00:15.000Z"),
+            ("BUILDING", 15, "2026-01-01T00:00:30.000Z"),
+            ("ERROR", 70, None),
+        ]
+        assert [item["event_id"] for item in answer["items"]] == [each.id for each in told[2:]]
+        latest = (await bench.get("/api/v1/instances/prod/2/timeline?limit=1")).json["items"]
+        assert [item["status"] for item in latest] == ["BUILDING", "ERROR"]
+        assert (await bench.get("/api/v1/instances/prod/3/timeline")).status == 404
+
+
+class TestSourcesAndStatus:
+    """Whether the sources answer, and the whole at one glance."""
+
+    async def source(self, bench: Bench) -> dict[str, Any]:
+        [item] = (await bench.get("/api/v1/sources")).json["items"]
+        return dict(item)
+
+    async def test_a_source_before_during_and_after_an_outage(self, bench: Bench) -> None:
+        bench.view.by_source["prod"] = [history("BUILT")[0], history(None, None)[0]]
+        before = await self.source(bench)
+        assert (before["state"], before["last_success_at"], before["by_status"]) == (
+            "untried",
+            None,
+            {"BUILT": 1, "missing": 1},
+        )
+        assert before["poll"] == {"interval_s": 15, "steady_interval_s": 60, "mode": "auto"}
+        cycle = CycleFinished("prod", 0.25, 1.5, ok=True, at=at(10), pace=0.5, stretch=2.0)
+        bench.log(cycle)
+        up = await self.source(bench)
+        assert (up["state"], up["last_success_at"], up["pace"], up["stretch"], up["lag_s"]) == (
+            "up",
+            "2026-01-01T00:00:10.000Z",
+            0.5,
+            2.0,
+            1.5,
+        )
+        await bench.clock.advance(20)
+        bench.log(SourceFailed("prod", CloudUnavailableError("no answer within 10 s"), 30.0, first=True))
+        await bench.clock.advance(30)
+        bench.log(SourceFailed("prod", CloudUnavailableError("no answer within 10 s"), 60.0, first=False))
+        bench.log(replace(cycle, ok=False, at=at(50)))
+        down = await self.source(bench)
+        assert (down["state"], down["error"]) == ("down", "no answer within 10 s")
+        assert (down["failing_since"], down["retry_at"], down["last_success_at"]) == (
+            "2026-01-01T00:00:20.000Z",
+            "2026-01-01T00:01:50.000Z",
+            "2026-01-01T00:00:10.000Z",
+        )
+        assert (down["last_cycle_at"], down["stale"]) == ("2026-01-01T00:00:50.000Z", 2)
+        assert [alert["name"] for alert in down["alerts"]] == ["unreachable"]
+        assert (await bench.get("/api/v1/status")).json["sources"] == {"total": 1, "down": 1}
+        bench.log(SourceRecovered("prod"))
+        healed = await self.source(bench)
+        assert (healed["state"], healed["error"], healed["failing_since"], healed["retry_at"]) == (
+            "up",
+            None,
+            None,
+            None,
+        )
+
+    async def test_the_whole(self, bench: Bench) -> None:
+        failed, _ = history("BUILDING", "ERROR")
+        bench.view.by_source["prod"] = [failed, history("BUILT", key=InstanceKey("prod", "1"))[0]]
+        await bench.clock.advance(60)
+        await bench.post(f"/api/v1/alerts/{failed.alerts[0].fingerprint}/ack", {"author": "ada"})
+        await bench.post("/api/v1/silences", SILENCE)
+        told = event(id="evt_0", instance_id="1")
+        changes = [Change(state=failed, events=((told, ("hooks", "chat")),))]
+        await bench.store.commit(changes, now=at(60))
+        [first, _] = await bench.store.deliveries_of([1, 2])
+        await bench.store.record([Attempt(delivery=first, finished_at=at(61), error=refusal(permanent=True))])
+        status = (await bench.get("/api/v1/status")).json
+        assert status == {
+            "version": __version__,
+            "started_at": "2026-01-01T00:00:00.000Z",
+            "now": "2026-01-01T00:01:00.000Z",
+            "ready": True,
+            "why_not_ready": None,
+            "healthy": True,
+            "why_unhealthy": None,
+            "can_write": True,
+            "why_read_only": None,
+            "external_url": None,
+            "instances": {"total": 2, "by_status": {"ERROR": 1, "BUILT": 1}},
+            "alerts": {"critical": 2, "warning": 0, "info": 0},
+            "acknowledged": 1,
+            "deliveries": {"pending": 1, "dead": 1},
+            "receivers": [
+                {"name": "hooks", "type": "webhook", "pending": 0, "dead": 1},
+                {"name": "chat", "type": "slack", "pending": 1, "dead": 0},
+            ],
+            "silences": 1,
+            "sources": {"total": 1, "down": 0},
+        }
+
+    async def test_that_it_shows_only(self, bench: Bench) -> None:
+        server = await bench.serve(read_only=True)
+        status = (await bench.get("/api/v1/status")).json
+        assert (status["can_write"], "web.auth" in status["why_read_only"]) == (False, True)
+        await server.close()
+
+
+async def test_what_keeps_an_alert_quiet_is_said(bench: Bench) -> None:
+    bench.view.by_source["prod"] = [history("BUILDING", "ERROR")[0]]
+
+    async def silenced() -> list[str | None]:
+        items = (await bench.get("/api/v1/alerts?severity=critical")).json["items"]
+        return [item["silenced_by"] for item in items]
+
+    assert await silenced() == [None, None]
+    for match in ({"to": "ERROR"}, {"kind": "unreachable"}):
+        await bench.post("/api/v1/silences", {**SILENCE, "match": match})
+    assert [(each or "").partition(" by ")[2] for each in await silenced()] == ["ada: rebuild"] * 2
+    assert (await bench.get("/api/v1/alerts?severity=warning")).json["items"] == []
+    assert (await bench.get("/api/v1/alerts?source=nowhere")).json["items"] == []
+
+
+class TestDocument:
+    """The OpenAPI document."""
+
+    async def test_it_is_one(self, bench: Bench) -> None:
+        told = (await bench.get("/api/v1/openapi.json")).json
+        assert told["openapi"] == "3.1.0"
+        jsonschema.Draft202012Validator.check_schema({"$defs": told["components"]["schemas"]})
+        assert "securitySchemes" not in told["components"]
+        refs = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(told)))
+        assert refs <= set(told["components"]["schemas"])
+
+    async def test_it_tells_of_every_path_that_is_served(self, bench: Bench) -> None:
+        told = (await bench.get("/api/v1/openapi.json")).json
+        documented = {(method.upper(), path) for path, each in told["paths"].items() for method in each}
+        served = {(route.method, route.path) for route in bench.routes if "openapi" not in route.path}
+        assert documented == served
+
+    async def test_with_a_token_it_says_so(self, bench: Bench) -> None:
+        server = await bench.serve(bearer_token=Secret(value="s3cret"))
+        told = (await bench.get("/api/v1/openapi.json", Authorization="Bearer s3cret")).json
+        assert told["security"] == [{"bearer": []}, {"basic": []}]
+        assert "401" in told["paths"]["/api/v1/status"]["get"]["responses"]
+        await server.close()
+
+
 class TestDeliveries:
     @pytest.fixture
     async def dead(self, bench: Bench) -> list[int]:
@@ -487,6 +772,9 @@ class TestDeliveries:
 
         assert await ids("state=dead&receiver=hooks") == [2, 1]
         assert await ids("state=delivered") == []
+        assert await ids("source=prod&instance_id=1") == [3, 2]
+        assert await ids("event_id=evt_2") == [4]
+        assert await ids("source=test") == []
         first = (await bench.get("/api/v1/deliveries?limit=2")).json
         assert [item["id"] for item in first["items"]] == [4, 3]
         assert await ids(f"limit=2&after={first['next']}") == [2, 1]

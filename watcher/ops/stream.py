@@ -40,9 +40,11 @@ _ALL = Wanted()
 class EventStream:
     """An observer of commits that serves `/api/v1/stream`. What is recent is read from the store once for everybody."""
 
-    def __init__(self, *, store: HistoryStore, clock: Clock) -> None:
+    def __init__(self, *, store: HistoryStore, clock: Clock, stuck_s: float = _STUCK_S) -> None:
+        """A client that takes nothing for `stuck_s` is dropped."""
         self._store = store
         self._clock = clock
+        self._stuck_s = stuck_s
         self._recent: deque[Entry] = deque()
         self._recent_bytes = 0
         self._recent_after: int | None = None  # all that is behind this is in `_recent`; None while nobody listens
@@ -52,6 +54,16 @@ class EventStream:
         self._turn = asyncio.Event()
         self._beats = 0
         self._closed = False
+
+    @property
+    def clients(self) -> int:
+        """How many listen."""
+        return self._clients
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much of what is recent is kept for all clients together."""
+        return self._recent_bytes
 
     def __call__(self, fact: Fact) -> None:
         """Take up that there is news."""
@@ -193,7 +205,7 @@ class EventStream:
             await self._send(response, bytes(chunk))
 
     async def _send(self, response: web.StreamResponse, content: bytes) -> None:
-        async with asyncio.timeout(_STUCK_S):
+        async with asyncio.timeout(self._stuck_s):
             await response.write(content)
 
 
