@@ -133,6 +133,7 @@ async def serving(folder: Path, *, stuck_s: float = 30) -> AsyncIterator[Bench]:
     finally:
         await server.close()
         running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         await store.close()
 
 
