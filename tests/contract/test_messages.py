@@ -295,7 +295,7 @@ class TestSlack:
             assert part["type"] in ("plain_text", "mrkdwn")
             if part["type"] == "plain_text":
                 assert part["emoji"] is False
-            elif part["text"] != "<https://w.example/|Watcher>":
+            elif not re.fullmatch(r"<https://w\.example/(#/instances/[\w.%~-]+/[\w.%~-]+)?\|Watcher>", part["text"]):
                 inside = part["text"].removeprefix("*").removesuffix("*")
                 assert len(part["text"]) == len(inside) + 2
                 assert not set(inside) & set("<>*_~`\n")
@@ -320,7 +320,7 @@ class TestSlack:
             "Likely reason: WKS.0017 sysprep failed",
         ]
         assert texts[3:7] == ["*Severity*", "critical", "*Alerts*", "error firing (critical)"]
-        assert texts[-1] == "<https://w.example/|Watcher>"
+        assert texts[-1] == "<https://w.example/#/instances/prod/697612196993040384|Watcher>"
 
     def test_a_digest_reads_well(self) -> None:
         shown = self.shown(digest(*many(300), held_by="maintenance patching"))

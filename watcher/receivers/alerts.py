@@ -82,7 +82,7 @@ class Labeller:
         return LabelledAlert(
             labels=_labels(alert, event),
             annotations={name: _text(text) for name, text in annotations.items() if text},
-            generator_url=self._links.external_url,
+            generator_url=self._links.page([event]),
             starts_at=alert.starts_at,
             ends_at=alert.ends_at if alert.status is AlertStatus.RESOLVED else None,
             fingerprint=alert.fingerprint,

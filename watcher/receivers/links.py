@@ -24,7 +24,7 @@ class Links:
 
     def of(self, events: Sequence[Event]) -> tuple[tuple[str, str], ...]:
         """(text, URL) of all there is for these events, of one or of a digest."""
-        found = [("Watcher", self.external_url)]
+        found = [("Watcher", self.page(events))]
         if len({event.key for event in events}) == 1:
             [first, *_] = events
             url = self.console(first.source, instance_id=first.instance_id, instance_name=first.instance_name)
@@ -32,6 +32,14 @@ class Links:
         firing = {alert.name: None for event in events for alert in event.alerts if alert.status is AlertStatus.FIRING}
         found += [(f"Runbook: {name}", self.runbooks.get(name)) for name in firing]
         return tuple((text, url) for text, url in found if url is not None)
+
+    def page(self, events: Sequence[Event]) -> str | None:
+        """The watcher's own page of the instance, or where there are several or none, its first page."""
+        keys = {event.key for event in events}
+        [key, *more] = keys
+        if self.external_url is None or more or not key.id:
+            return self.external_url
+        return f"{self.external_url.rstrip('/')}/#/instances/{quote(key.source, safe='')}/{quote(key.id, safe='')}"
 
     def console(self, source: str, *, instance_id: str = "", instance_name: str = "") -> str | None:
         """The page of an instance, or of the source, in the cloud's console, as near as its address is known."""

@@ -92,7 +92,7 @@ async def test_what_fires_ends_unless_it_is_sent_again(sink: Sink) -> None:
 async def test_the_address_of_the_watcher_is_where_it_comes_from(sink: Sink) -> None:
     async with opened({"type": "alertmanager", "url": sink.url}) as receiver:
         await receiver.send(NOTIFICATION)
-    assert posted(sink)[0][0]["generatorURL"] == "https://watcher.example/"
+    assert posted(sink)[0][0]["generatorURL"] == "https://watcher.example/#/instances/prod/697612196993040384"
 
 
 async def test_what_is_over_ended_when_it_did(sink: Sink) -> None:

@@ -365,13 +365,18 @@ class TestTexts:
         body = sink.received[0].json
         assert (body["title"], body["type"]) == ("✅ [TEST] office-2026 is BUILT", "success")
         assert body["message"].splitlines()[:2] == ["BUILDING → BUILT after 23 min 32 s", "Severity: info"]
-        assert body["message"].splitlines()[-1] == "Watcher: https://watcher.example/"
+        assert (
+            body["message"].splitlines()[-1] == "Watcher: https://watcher.example/#/instances/prod/697612196993040384"
+        )
 
     async def test_a_template_takes_its_place(self, sink: Sink) -> None:
         template = {"title": "{{ event.instance_name }}", "body": "one\ntwo"}
         async with receiver_of(address(sink), template=template) as receiver:
             await receiver.send(NOTIFICATION)
-        assert sink.received[0].json["message"] == "one\ntwo\nWatcher: https://watcher.example/"
+        assert (
+            sink.received[0].json["message"]
+            == "one\ntwo\nWatcher: https://watcher.example/#/instances/prod/697612196993040384"
+        )
 
     def hostile(self) -> Notification:
         return single(event(instance_name=HOSTILE, labels={HOSTILE: HOSTILE, "owner": "ann@corp.example"}))

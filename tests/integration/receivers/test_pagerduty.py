@@ -168,7 +168,7 @@ class TestTrigger:
                 },
             },
             "links": [
-                {"href": "https://watcher.example/", "text": "Watcher"},
+                {"href": "https://watcher.example/#/instances/prod/697612196993040384", "text": "Watcher"},
                 {"href": "https://console.example/697612196993040384/office-2026", "text": "Console"},
                 {"href": "https://runbooks.example/error", "text": "Runbook: error"},
             ],
@@ -345,7 +345,7 @@ class TestChanges:
                 "timestamp": "2026-01-01T00:25:00.000Z",
             },
             "links": [
-                {"href": "https://watcher.example/", "text": "Watcher"},
+                {"href": "https://watcher.example/#/instances/prod/697612196993040384", "text": "Watcher"},
                 {"href": "https://console.example/697612196993040384/office-2026", "text": "Console"},
             ],
         }

@@ -145,7 +145,7 @@ async def test_its_own_command_shows_the_labels_and_the_reason(tmp_path: Path) -
         }
         assert alert["annotations"]["reason"] == "WKS.0017 sysprep failed"
         assert alert["annotations"]["runbook_url"] == "https://wiki.example/error"
-        assert alert["generatorURL"] == "https://watcher.example/"
+        assert alert["generatorURL"] == "https://watcher.example/#/instances/prod/1"
         await server.amtool("silence", "add", "--author=ann", "--comment=x", "alertname=error", "source=prod")
         assert json.loads(await server.amtool("alert", "query")) == []
 

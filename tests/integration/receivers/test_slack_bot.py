@@ -698,7 +698,10 @@ async def test_what_others_wrote_is_plain_text_in_the_parent_too(slack: Slack) -
     for told in slack.messages:
         for block in (*told.content["blocks"], *told.content["attachments"][0]["blocks"]):
             for text in [block["text"]] if "text" in block else block.get("fields") or block["elements"]:
-                if text["type"] == "mrkdwn" and text["text"] != "<https://w/|Watcher>":
+                if (
+                    text["type"] == "mrkdwn"
+                    and text["text"] != "<https://w/#/instances/prod/697612196993040384|Watcher>"
+                ):
                     assert not set(text["text"].strip("*")) & set("<>*_~`\n")
         assert not set(told.content["text"]) & set("<>\n")
 
@@ -709,7 +712,11 @@ async def test_a_template_is_shown_in_place_of_the_details(slack: Slack) -> None
     [parent] = slack.parents
     [reply] = slack.replies(parent)
     assert reply.lines[:1] == ["✅ office-2026!"]
-    assert reply.lines[1:] == ["one <!channel>\n\nBUILT", "x" * 2899 + "…", "<https://w/|Watcher>"]
+    assert reply.lines[1:] == [
+        "one <!channel>\n\nBUILT",
+        "x" * 2899 + "…",
+        "<https://w/#/instances/prod/697612196993040384|Watcher>",
+    ]
     assert parent.lines[1] == "one <!channel>"
 
 

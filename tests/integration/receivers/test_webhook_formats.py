@@ -175,7 +175,7 @@ class TestAlertmanager:
             "labels": labels,
             "startsAt": "2026-01-01T00:10:00.000Z",
             "endsAt": NEVER,
-            "generatorURL": "https://watcher.example/",
+            "generatorURL": "https://watcher.example/#/instances/prod/697612196993040384",
             "fingerprint": failed.alerts[0].fingerprint,
         }
 

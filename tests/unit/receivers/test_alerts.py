@@ -79,7 +79,11 @@ def test_an_error_in_full() -> None:
         "console_url": f"https://console.example/{KEY.id}",
         "event_id": failed.id,
     }
-    assert (found.generator_url, found.starts_at, found.ends_at) == ("https://watcher.example/", at(600), None)
+    assert (found.generator_url, found.starts_at, found.ends_at) == (
+        "https://watcher.example/#/instances/prod/697612196993040384",
+        at(600),
+        None,
+    )
     assert found.fingerprint == failed.alerts[0].fingerprint
 
 

@@ -24,7 +24,7 @@ LINKS = Links(
 def test_of_an_event() -> None:
     failed = replace(STORIES["build error"], instance_name="a b/ü&c", instance_id="4 2")
     assert LINKS.of([failed]) == (
-        ("Watcher", "https://w.example/"),
+        ("Watcher", "https://w.example/#/instances/prod/4%202"),
         ("Console", "https://console.example/i/4%202?n=a%20b%2F%C3%BC%26c"),
         ("Runbook: error", "https://wiki.example/error"),
     )
@@ -36,12 +36,15 @@ def test_what_is_over_needs_no_runbook() -> None:
 
 def test_a_source_has_no_page_of_an_instance() -> None:
     assert [text for text, _ in LINKS.of([STORIES["outage"]])] == ["Watcher", "Runbook: unreachable"]
+    assert LINKS.page([STORIES["outage"]]) == "https://w.example/"
     console = replace(LINKS, consoles={"prod": "https://console.example/"})
     assert ("Console", "https://console.example/") in console.of([STORIES["outage"]])
 
 
 def test_a_digest_of_many_has_no_console_and_each_runbook_once() -> None:
-    texts = [text for text, _ in LINKS.of(many(300))]
+    found = LINKS.of(many(300))
+    assert ("Watcher", "https://w.example/") in found
+    texts = [text for text, _ in found]
     assert sorted(texts) == ["Runbook: error", "Runbook: unreachable", "Watcher"]
 
 

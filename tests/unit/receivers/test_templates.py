@@ -72,7 +72,7 @@ def test_all_that_a_template_is_given() -> None:
     event = FAILED.event
     assert event.reason is not None
     assert bench(replace(FAILED, held_by="maintenance patching")).body == (
-        f"{describe(FAILED, links=LINKS).title} | critical | https://w.example/ | https://wiki.example/error",
+        f"{describe(FAILED, links=LINKS).title} | critical | https://w.example/#/instances/prod/697612196993040384 | https://wiki.example/error",
         f"{event.id} False maintenance patching False",
         f"{event.reason.code} 12 min",
         '{"team": "vdi"}',
