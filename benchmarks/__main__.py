@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from benchmarks import efficiency, latency, scale, storm
+from benchmarks import efficiency, latency, scale, storm, stream
 
 
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("efficiency", "latency", "scale", "storm")
+    names = ("efficiency", "latency", "scale", "storm", "stream")
     parser.add_argument("--only", action="append", choices=names, help="a section; may be given again (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="of the efficiency section (default: 3)")
     parser.add_argument(
@@ -36,6 +36,7 @@ def main() -> None:
         "latency": partial(latency.run, quick=quick),
         "scale": partial(scale.run, quick=quick),
         "storm": partial(storm.run, quick=quick),
+        "stream": partial(stream.run, quick=quick),
     }
     try:
         asyncio.run(_measure([sections[name] for name in names if name in (arguments.only or names)]))

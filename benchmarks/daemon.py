@@ -50,8 +50,8 @@ class Daemon:
     def __init__(self, process: Child, session: aiohttp.ClientSession, url: str, database: Path) -> None:
         self.process = process
         self.database = database
+        self.url = url
         self._session = session
-        self._url = url
 
     async def reading(self) -> Reading:
         """What it has done and spent so far."""
@@ -85,7 +85,7 @@ class Daemon:
     async def _totals(self) -> dict[str, float]:
         """The samples of `/metrics` by name, summed over their labels."""
         try:
-            async with self._session.get(f"{self._url}/metrics") as response:
+            async with self._session.get(f"{self.url}/metrics") as response:
                 text = await response.text()
         except aiohttp.ClientError:
             self.process.check()
