@@ -702,6 +702,11 @@ class TestDocument:
         assert "securitySchemes" not in told["components"]
         refs = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(told)))
         assert refs <= set(told["components"]["schemas"])
+        operations = [each for path in told["paths"].values() for each in path.values()]
+        good = [each["responses"].get("200", each["responses"].get("201", {})) for each in operations]
+        named = {name for each in good for name in each.get("links", ())}
+        assert named
+        assert named <= {each["operationId"] for each in operations}
 
     async def test_it_tells_of_every_path_that_is_served(self, bench: Bench) -> None:
         told = (await bench.get("/api/v1/openapi.json")).json

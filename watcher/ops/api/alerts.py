@@ -58,6 +58,7 @@ class Alerts:
             handler=self._list,
             query=AlertsQuery,
             answer=AlertList,
+            leads_to={"Alerts_acknowledge": {"fingerprint": "/items/0/fingerprint"}},
         )
         yield Endpoint(
             method="POST",

@@ -67,6 +67,7 @@ class Deliveries:
             handler=self._list,
             query=DeliveriesQuery,
             answer=DeliveryList,
+            leads_to={"Deliveries_retry": {"id": "/items/0/id"}},
         )
         yield Endpoint(
             method="POST",

@@ -24,6 +24,7 @@ class Endpoint(Generic[_A]):
 
     `handler` is called with `path`, `query` and `body` as far as it has models for them, and gives what `answer` is
     made of. `problems` says when it answers with which status of 400 and above, beside those that any operation may.
+    `leads_to` names operations that what is answered can be used for, and where in the answer their parameters are.
     """
 
     method: str
@@ -36,6 +37,12 @@ class Endpoint(Generic[_A]):
     body: type[BaseModel] | None = None
     status: int = 200
     problems: Mapping[int, str] = field(default_factory=dict)
+    leads_to: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def operation_id(self) -> str:
+        """What the document calls it, such as `Instances_show`."""
+        return self.handler.__qualname__.replace("._", "_")
 
     def route(self) -> web.RouteDef:
         """The same for the server."""

@@ -15,6 +15,8 @@ from watcher.ops.api.shapes import InstanceDetail, InstanceList
 from watcher.ops.api.views import Key, Pages, instance_to_json, page_of, record_of
 from watcher.ops.problems import Problem
 
+_FIRST = {"source": "/items/0/source", "id": "/items/0/id"}
+
 
 class Instances:
     """The handlers of `/instances`."""
@@ -33,6 +35,7 @@ class Instances:
             handler=self._list,
             query=InstancesQuery,
             answer=InstanceList,
+            leads_to={"Instances_show": _FIRST, "Events_timeline": _FIRST},
         )
         yield Endpoint(
             method="GET",

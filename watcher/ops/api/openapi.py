@@ -51,7 +51,7 @@ def _operation(endpoint: Endpoint[Any], *, is_read_only: bool, has_token: bool) 
         problems |= {403: why, 413: "The body is larger than 64 KiB", 415: "The body is not application/json"}
     problems |= _everywhere(has_token=has_token)
     operation: Schema = {
-        "operationId": endpoint.handler.__qualname__.replace("._", "_"),
+        "operationId": endpoint.operation_id,
         "summary": endpoint.summary,
         "parameters": [*_parameters(endpoint.in_path, "path"), *_parameters(endpoint.query, "query")],
         "responses": {str(endpoint.status): _good(endpoint), **_answers(problems)},
@@ -72,7 +72,17 @@ def _good(endpoint: Endpoint[Any]) -> Schema:
         return {"description": "Done"}
     schema = {"$ref": _REF.format(model=endpoint.answer.__name__)}
     good: Schema = {"description": "As asked for", "content": {"application/json": {"schema": schema}}}
-    return good | ({"headers": {"ETag": _ETAG}} if endpoint.answer.has_etag else {})
+    if endpoint.answer.has_etag:
+        good["headers"] = {"ETag": _ETAG}
+    if endpoint.leads_to:
+        good["links"] = {
+            name: {
+                "operationId": name,
+                "parameters": {key: f"$response.body#{pointer}" for key, pointer in where.items()},
+            }
+            for name, where in endpoint.leads_to.items()
+        }
+    return good
 
 
 def _everywhere(*, has_token: bool) -> dict[int, str]:

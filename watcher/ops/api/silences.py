@@ -56,6 +56,7 @@ class Silences:
             body=SilenceBody,
             answer=SilenceShape,
             status=201,
+            leads_to={"Silences_expire": {"id": "/id"}},
             problems={409: "It would be over before it begins"},
         )
         yield Endpoint(
