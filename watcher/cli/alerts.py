@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import typer
 
-from watcher.cli.client import Item, address_of, ask
+from watcher.cli.client import address_of, ask
+from watcher.cli.event_lines import reason_in_words
 from watcher.cli.options import (
     AuthorOption,
     DaemonConfigOption,
@@ -17,7 +18,8 @@ from watcher.cli.options import (
     UrlOption,
     print_json,
 )
-from watcher.cli.tables import plain_text, print_table
+from watcher.cli.status_tables import print_alerts
+from watcher.cli.tables import plain_text
 
 
 def alerts(url: UrlOption = None, config: DaemonConfigOption = None, output: OutputOption = OutputFormat.TABLE) -> int:
@@ -26,17 +28,8 @@ def alerts(url: UrlOption = None, config: DaemonConfigOption = None, output: Out
     if output is OutputFormat.JSON:
         print_json({"items": items})
         return 0
-    columns = ("fingerprint", "name", "severity", "starts_at", "source", "instance_id", "instance_name")
-    print_table(
-        ("FINGERPRINT", "ALERT", "SEVERITY", "SINCE", "SOURCE", "INSTANCE", "NAME", "STATUS", "TAKEN ON BY"),
-        [[*(item.get(column) for column in columns), item.get("instance_status"), _taken_by(item)] for item in items],
-    )
+    print_alerts(items)
     return 0
-
-
-def _taken_by(item: Item) -> object:
-    acknowledged = item.get("acknowledged")
-    return acknowledged.get("author") if isinstance(acknowledged, dict) else None
 
 
 def ack(
@@ -58,4 +51,8 @@ def ack(
         return 0
     what = alert.get("instance_name") or alert.get("instance_id") or alert.get("source")
     typer.echo(plain_text(f"{author} has taken on: {alert.get('name')} of {what}, since {alert.get('starts_at')}"))
+    if reason := reason_in_words(alert.get("reason")):
+        typer.echo(f"reason: {reason}")
+    if alert.get("runbook_url"):
+        typer.echo(plain_text(f"runbook: {alert.get('runbook_url')}"))
     return 0

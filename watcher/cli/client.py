@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from watcher.cli.options import read_settings
+from watcher.cli.server_events import Message, StreamParser, StreamTooLargeError
 from watcher.cli.tables import plain_text
 from watcher.core.errors import ConfigurationError, WatcherError
 from watcher.fields import hide_credentials
 from watcher.settings import Listen
 
 _TIMEOUT_S = 30.0
+_SILENCE_S = 45.0
 _MAX_BYTES = 32 * 1024 * 1024
 _PAGE = 1000
 _MAX_PAGES = 1000
 _TOLD_CHARS = 500
+_MAY_PASS = (429, 500, 502, 503, 504)  # a watcher that starts or ends, or something before it that waits for it
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be reached, not listened on
 _T = TypeVar("_T")
 Item = Mapping[str, Any]
@@ -32,6 +36,10 @@ Item = Mapping[str, Any]
 
 class ApiError(WatcherError):
     """The watcher did not do what it was asked to."""
+
+
+class AwayError(ApiError):
+    """The watcher is not there at present, or does not answer: it may later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,48 +79,103 @@ def _url_of(listen: Listen) -> str:
 
 
 class Client:
-    """Talks to one watcher. Every method raises ApiError with what to do about it."""
+    """Talks to one watcher. Every method raises ApiError with what to do about it.
 
-    def __init__(self, session: aiohttp.ClientSession, address: Address) -> None:
+    `silence_s`: a stream that says nothing for so long is lost; by default three of its heartbeats.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, address: Address, *, silence_s: float = _SILENCE_S) -> None:
         self._session = session
         self._address = address
+        self._silence_s = silence_s
         self._where = f"the watcher at {hide_credentials(address.url)}"
 
     async def items(self, path: str, query: Mapping[str, Sequence[str]], *, limit: int | None = None) -> list[Item]:
         """All items of a list, or the first `limit`."""
-        found: list[Item] = []
+        return [item async for page in self.pages(path, query, limit=limit) for item in page]
+
+    async def pages(
+        self, path: str, query: Mapping[str, Sequence[str]], *, limit: int | None = None
+    ) -> AsyncGenerator[list[Item]]:
+        """The same, page by page."""
+        count = 0
         after: str | None = None
         for _ in range(_MAX_PAGES):
-            size = min(_PAGE, limit - len(found)) if limit is not None else _PAGE
+            size = min(_PAGE, limit - count) if limit is not None else _PAGE
             pairs = [(key, value) for key, values in query.items() for value in values]
             pairs += [("limit", str(size))] + ([("after", after)] if after is not None else [])
             page = await self.call("GET", path, query=pairs)
             items, after = page.get("items"), page.get("next")
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise ApiError(f"{self._where} did not answer with a list: is it a watcher, and of this version?")
-            found += items
-            if not isinstance(after, str) or not items or (limit is not None and len(found) >= limit):
+            yield items
+            count += len(items)
+            if not isinstance(after, str) or not items or (limit is not None and count >= limit):
                 break
-        return found
 
     async def call(
         self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: Item | None = None
     ) -> Item:
         """What it answers to one request, as a JSON object; an empty one when it answers nothing."""
-        url = URL(self._address.url + path, encoded=True).update_query(query)
-        headers = {"Authorization": f"Bearer {self._address.token}"} if self._address.token else {}
         try:
-            async with self._session.request(
-                method, url, json=body, headers=headers, allow_redirects=False
-            ) as response:
+            async with self._request(method, path, query=query, json=body) as response:
                 content = await _read(response)
                 status = response.status
-        except TimeoutError:
-            raise ApiError(f"{self._where} does not answer within {_TIMEOUT_S:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            why = plain_text(_why(error))[:_TOLD_CHARS]
-            raise ApiError(f"{self._where} cannot be reached: {why}: does it run, and is it there?") from error
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._away(error, _TIMEOUT_S) from error
         return self._object(status, content)
+
+    async def stream(
+        self, path: str, *, query: Sequence[tuple[str, str]] = (), last_id: str = ""
+    ) -> AsyncGenerator[Sequence[Message]]:
+        """Server-sent events as they come, first none when it answers, and none for each sign of life.
+
+        `last_id` is that of the last one seen. Ends when the watcher ends it; raises ApiError.
+        """
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+        timeout = aiohttp.ClientTimeout(total=None, connect=_TIMEOUT_S, sock_read=self._silence_s)
+        parser = StreamParser()
+        try:
+            async with self._request("GET", path, query=query, headers=headers, timeout=timeout) as response:
+                if response.status != 200 or response.content_type != "text/event-stream":  # noqa: PLR2004 - "OK"
+                    async with asyncio.timeout(_TIMEOUT_S):
+                        content = await _read(response)
+                    self._refuse_stream(response.status, content)
+                yield ()
+                async for chunk in response.content.iter_any():
+                    yield parser.feed(chunk)
+        except StreamTooLargeError:
+            raise ApiError(f"{self._where} sent a message that has no end: is it a watcher?") from None
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._away(error, self._silence_s) from error
+
+    def _refuse_stream(self, status: int, content: bytes | None) -> NoReturn:
+        try:
+            self._object(status, content)
+        except ApiError as error:
+            if status in _MAY_PASS:
+                raise AwayError(str(error)) from None
+            raise
+        raise ApiError(f"{self._where} did not answer with events: is it a watcher, and of this version?")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]],
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url = URL(self._address.url + path, encoded=True).update_query(query)
+        token = {"Authorization": f"Bearer {self._address.token}"} if self._address.token else {}
+        return self._session.request(method, url, headers={**token, **(headers or {})}, allow_redirects=False, **more)
+
+    def _away(self, error: Exception, timeout_s: float) -> AwayError:
+        if isinstance(error, TimeoutError):
+            return AwayError(f"{self._where} does not answer within {timeout_s:g} s")
+        why = plain_text(_why(error))[:_TOLD_CHARS]
+        return AwayError(f"{self._where} cannot be reached: {why}: does it run, and is it there?")
 
     def _object(self, status: int, content: bytes | None) -> Item:
         if content is None:

@@ -18,7 +18,7 @@ from watcher.cli.options import (
     print_errors,
     print_json,
 )
-from watcher.cli.tables import plain_text, print_table
+from watcher.cli.tables import Since, plain_text, print_table
 from watcher.core.model import DeliveryState
 
 deliveries = typer.Typer(help="Show what was sent to whom and what was not, newest first, or try it anew.")
@@ -49,8 +49,13 @@ def show(
         print_json({"items": items})
         return 0
     print_table(
-        ("ID", "STATE", "RECEIVER", "CREATED", "TRIES", "KIND", "SOURCE", "INSTANCE", "NAME", "FROM", "TO", "WHY"),
+        (
+            *("ID", "STATE", "RECEIVER", "CREATED", "TRIES", "KIND", "SOURCE", "INSTANCE", "NAME", "FROM", "TO", "WHY"),
+            *("TYPE", "NEXT TRY"),
+        ),
         map(_row, items),
+        flexible=("NAME", "WHY"),
+        spare=("TYPE", "INSTANCE", "SOURCE", "FROM", "TO", "KIND", "NEXT TRY"),
     )
     return 0
 
@@ -59,9 +64,13 @@ def _row(item: Item) -> list[object]:
     event = item.get("event")
     of = event if isinstance(event, dict) else {}
     return [
-        *(item.get(column) for column in ("id", "state", "receiver", "created_at", "attempts")),
+        *(item.get(column) for column in ("id", "state", "receiver")),
+        Since(item.get("created_at")),
+        item.get("attempts"),
         *(of.get(column) for column in ("kind", "source", "instance_id", "instance_name", "from", "to")),
         ": ".join(str(item[key]) for key in ("reason", "answer", "held_by") if item.get(key)),
+        item.get("receiver_type"),
+        Since(item.get("next_attempt_at")),
     ]
 
 

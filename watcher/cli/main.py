@@ -16,14 +16,17 @@ from watcher.cli.alerts import ack, alerts
 from watcher.cli.check import check
 from watcher.cli.deliveries import deliveries
 from watcher.cli.demo import demo
+from watcher.cli.events import events
 from watcher.cli.init import init
 from watcher.cli.once import once
 from watcher.cli.receiver_test import test_receiver
+from watcher.cli.report import report
 from watcher.cli.routes import routes
 from watcher.cli.run import run
 from watcher.cli.schema import schema
 from watcher.cli.silence import silence
 from watcher.cli.simulate import simulate
+from watcher.cli.status import status
 from watcher.core.errors import ConfigurationError, WatcherError
 
 FAILED = 1
@@ -77,7 +80,7 @@ def _application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     application.callback()(_root)
-    for command in (run, check, once, init, simulate, demo, schema, alerts, ack):
+    for command in (run, check, once, init, simulate, demo, schema, status, events, report, alerts, ack):
         application.command()(command)
     application.command("test-receiver")(test_receiver)
     application.add_typer(silence, name="silence")

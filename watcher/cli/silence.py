@@ -23,7 +23,7 @@ from watcher.cli.options import (
     print_json,
     warn_of_statuses,
 )
-from watcher.cli.tables import plain_text, print_table
+from watcher.cli.tables import Since, plain_text, print_table
 from watcher.core.event_json import format_time
 from watcher.core.model import EventKind, Severity
 from watcher.fields import format_duration
@@ -108,13 +108,22 @@ def list_(
     if output is OutputFormat.JSON:
         print_json({"items": items})
         return 0
-    columns = ("id", "state", "starts_at", "ends_at", "author")
     print_table(
         ("ID", "STATE", "STARTS", "ENDS", "AUTHOR", "MATCH", "COMMENT"),
         [
-            [*(item.get(column) for column in columns), in_words(item.get("match")), item.get("comment")]
+            [
+                item.get("id"),
+                item.get("state"),
+                Since(item.get("starts_at")),
+                Since(item.get("ends_at")),
+                item.get("author"),
+                in_words(item.get("match")),
+                item.get("comment"),
+            ]
             for item in items
         ],
+        flexible=("MATCH", "COMMENT"),
+        spare=("STARTS",),
     )
     return 0
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from watcher.core.model import Event, EventKind, Expectation, Reason
+from watcher.core.timers import is_unwatched
 
 _MOVES = frozenset({EventKind.DISCOVERED, EventKind.TRANSITION, EventKind.DELETED, EventKind.MISSING})
 
@@ -34,7 +35,7 @@ class Span:
 
 
 def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
-    """The spans that one instance's events, in their order, tell of; between deletion and rediscovery there is none."""
+    """The spans that one instance's events, in their order, tell of; from deletion to rediscovery none."""
     spans: list[Span] = []
     for event in events:
         last = spans[-1] if spans else None
@@ -48,16 +49,21 @@ def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
             continue
         if last is not None and last.ended_at is None:
             spans[-1] = replace(last, ended_at=event.observed_at)
-        if event.kind is not EventKind.DELETED:
+        if not _ends_all(event):
             spans.append(_begun_by(event))
     return tuple(spans)
 
 
+def _ends_all(event: Event) -> bool:
+    """Whether nothing is known of what comes after."""
+    return event.kind is EventKind.DELETED or is_unwatched(event)
+
+
 def _moves(event: Event, last: Span | None) -> bool:
-    """Whether another span begins; an alert that begins or ends is none."""
-    if event.kind is EventKind.RECOVERED:
+    """Whether the last span is over; an alert that begins or ends is no span."""
+    if event.kind is EventKind.RECOVERED and not is_unwatched(event):
         return last is None or last.ended_at is not None or last.status != event.to_status
-    return event.kind in _MOVES
+    return event.kind in _MOVES or is_unwatched(event)
 
 
 def _begun_by(event: Event) -> Span:

@@ -15,6 +15,13 @@ from watcher.core.lifecycle import is_changing
 from watcher.core.model import Event, EventKind, InstanceState, Presence, Reason, Severity, Status
 from watcher.core.news import Context, tell
 
+_UNWATCHED = "unwatched"
+
+
+def is_unwatched(event: Event) -> bool:
+    """Whether it ends alerts only because nobody looks any more."""
+    return event.kind is EventKind.RECOVERED and event.reason is not None and event.reason.code == _UNWATCHED
+
 
 def due_at(state: InstanceState, rules: AlertRules, lessons: Lessons) -> datetime | None:
     """When time alone will make news of the instance, unless it changes before; None: never."""
@@ -62,7 +69,7 @@ def ring(
 
 def close(state: InstanceState, *, now: datetime, context: Context) -> tuple[InstanceState, Event]:
     """The instance is watched no more: its alerts are over. Watched again one day, it is seen for the first time."""
-    reason = Reason(code="unwatched", message="it is no longer in the configuration", exact=True)
+    reason = Reason(code=_UNWATCHED, message="it is no longer in the configuration", exact=True)
     gone = left_out(replace(state, presence=Presence.DELETED, changed_at=(), flaps=0, reason=None))
     return _say(gone, EventKind.RECOVERED, {}, now=now, context=context, reason=reason)
 

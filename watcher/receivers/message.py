@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from watcher.core.event_json import format_time
 from watcher.core.model import Event, Notification, Status
+from watcher.core.timers import is_unwatched
 from watcher.receivers.digest import Group, alert_counts, chosen, counted, grouped, worst_of
 from watcher.receivers.links import Links
 from watcher.receivers.tone import Tone, tone_of
@@ -17,7 +18,6 @@ from watcher.receivers.words import (
     format_length,
     group_label,
     group_words,
-    is_unwatched,
     name_of,
     news,
     plain,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from watcher.core.alerts import BUILD_FAILED, ERROR, FLAPPING, MISSING, STUCK, UNREACHABLE
 from watcher.core.event_json import format_time
 from watcher.core.model import Alert, AlertStatus, Event, EventKind, Expectation, Status
+from watcher.core.timers import is_unwatched
 
 _NAME_CHARS = 100
 _STATUS_CHARS = 40
@@ -41,7 +42,7 @@ def emoji(event: Event) -> str:
     """The same for the same `news`."""
     if event.kind is EventKind.FLAPPING:
         return _FLAPPING_EMOJI if fires(event, FLAPPING) else _CALM_EMOJI
-    if event.kind is EventKind.RECOVERED and is_unwatched(event):
+    if is_unwatched(event):
         return _UNWATCHED_EMOJI
     if event.kind is EventKind.RECOVERED and not event.instance_id:
         return _ANSWERS_EMOJI
@@ -72,7 +73,7 @@ def news(event: Event) -> str:
     if event.kind is EventKind.REMINDER:
         still = next((words for name, words in _STILL.items() if fires(event, name)), "is still {status}")
         return still.format(status=status)
-    if event.kind is EventKind.RECOVERED and is_unwatched(event):
+    if is_unwatched(event):
         return "is no longer watched"
     if is_built_after_all(event):
         return "has its new image after all"
@@ -102,7 +103,7 @@ def summary(event: Event) -> str:
 def _facts(event: Event) -> list[str]:
     lasted = format_length(event.duration_s) if event.duration_s is not None else ""
     facts = [f"{_steps(event)} after {lasted}" if lasted else _steps(event), _left(event)]
-    if event.kind is EventKind.RECOVERED and is_unwatched(event):
+    if is_unwatched(event):
         facts = [plain(event.reason.message) if event.reason is not None else "", _last_seen(event)]
     elif not event.instance_id:
         silent = "it was silent for" if event.kind is EventKind.RECOVERED else "no answer for"
@@ -155,11 +156,6 @@ def _alert(alert: Alert, event: Event) -> str:
 def fires(event: Event, name: str) -> bool:
     """Whether the event says that this alert fires."""
     return any(alert.name == name and alert.status is AlertStatus.FIRING for alert in event.alerts)
-
-
-def is_unwatched(event: Event) -> bool:
-    """Whether it ends alerts only because nobody looks any more."""
-    return event.reason is not None and event.reason.code == "unwatched"
 
 
 def is_built_badly(event: Event) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.fakes.values import at, event, history
+from tests.fakes.values import at, context, event, history
 from watcher.core.model import EventKind, Reason
 from watcher.core.timeline import Span, spans_of
+from watcher.core.timers import close
 
 REASON = Reason(code="WKS.0017", message="sysprep failed", exact=False)
 
@@ -39,6 +40,15 @@ def test_missing_is_a_span_and_what_comes_after_is_another() -> None:
 def test_after_deletion_there_is_nothing_until_it_is_seen_again() -> None:
     assert told("BUILT", "DELETING", None, None) == [("BUILT", 0, 15), ("DELETING", 15, 30)]
     assert told("DELETING", None, None, "CREATING")[1:] == [("CREATING", 45, None)]
+
+
+def test_what_is_watched_no_more_is_nothing_until_it_is_seen_again() -> None:
+    state, events = history("BUILDING", "ERROR")
+    _, closed = close(state, now=at(60), context=context())
+    first, last = spans_of([*events, closed])
+    assert (first.status, last.status, last.ended_at) == ("BUILDING", "ERROR", at(60))
+    again = event(kind=EventKind.DISCOVERED, from_status=None, to_status="ERROR", observed_at=at(99))
+    assert [span.began_at for span in spans_of([*events, closed, again])] == [at(0), at(15), at(99)]
 
 
 def test_no_events_no_spans() -> None:

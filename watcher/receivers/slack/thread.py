@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, Severity, Status
+from watcher.core.timers import is_unwatched
 from watcher.receivers.slack.api import Posted
 from watcher.receivers.tone import Tone, tone_of
-from watcher.receivers.words import is_unwatched
 
 _KEY_CHARS = 300
 _TOLD = 20
