@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from typing import TextIO
 
-from watcher.cloud.client import CloudClient
 from watcher.core.clock import Clock
 from watcher.core.errors import StoreError
-from watcher.core.facts import Committed, Fact, Observer, RequestFinished, tell_all
+from watcher.core.facts import Committed, Fact, Observer, tell_all
 from watcher.core.model import InstanceState
 from watcher.core.ports import Background, CloudApi, Receiver, SourceView, StandingReceiver, StateStore
 from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper, Refresher
@@ -23,6 +22,7 @@ from watcher.policies import (
     delivery_policy,
     guard,
     links,
+    open_source,
     routing_table,
     source_infos,
     watched_of,
@@ -292,22 +292,3 @@ class Daemon:
             return "it is draining"
         untried = [poller.source for poller in self._pollers if not poller.tried]
         return f"not yet tried: {', '.join(untried)}" if untried else None
-
-
-def open_source(
-    source: SourceSettings, settings: Settings, *, environment: Mapping[str, str], clock: Clock, observer: Observer
-) -> CloudApi:
-    """The client of one source's cloud; raises ConfigurationError."""
-    poll = settings.poll_for(source)
-
-    def on_request(operation: str, code: str, duration_s: float) -> None:
-        observer(RequestFinished(source.name, operation, code, duration_s))
-
-    return CloudClient(
-        settings=source,
-        environment=environment,
-        clock=clock,
-        on_request=on_request,
-        timeout_s=poll.timeout.total_seconds(),
-        concurrency=poll.concurrency,
-    )

@@ -1,15 +1,20 @@
-"""The settings as the rules and policies that the rooms work by."""
+"""The settings as what the rooms work by: rules, policies, the client of a source's cloud."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+from watcher.cloud.client import CloudClient
 from watcher.cloud.regions import console_url
 from watcher.core.alerts import AlertRules
 from watcher.core.backoff import Backoff
+from watcher.core.clock import Clock
+from watcher.core.facts import Observer, RequestFinished
 from watcher.core.maintenance import Window
 from watcher.core.planner import Mode, PollPolicy
+from watcher.core.ports import CloudApi
 from watcher.core.routing import Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
@@ -46,6 +51,25 @@ def watched_of(source: SourceSettings, settings: Settings) -> Watched:
             alert_rules(settings), resolution_s=max(_RESOLUTION_AT_LEAST_S, 2 * poll.interval.total_seconds())
         ),
         updating=tuple(receiver.name for receiver in settings.receivers if receiver.updates),
+    )
+
+
+def open_source(
+    source: SourceSettings, settings: Settings, *, environment: Mapping[str, str], clock: Clock, observer: Observer
+) -> CloudApi:
+    """The client of one source's cloud; raises ConfigurationError."""
+    poll = settings.poll_for(source)
+
+    def on_request(operation: str, code: str, duration_s: float) -> None:
+        observer(RequestFinished(source.name, operation, code, duration_s))
+
+    return CloudClient(
+        settings=source,
+        environment=environment,
+        clock=clock,
+        on_request=on_request,
+        timeout_s=poll.timeout.total_seconds(),
+        concurrency=poll.concurrency,
     )
 
 

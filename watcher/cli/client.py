@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,7 +20,9 @@ from watcher.cli.server_events import Message, StreamParser, StreamTooLargeError
 from watcher.cli.tables import plain_text
 from watcher.core.errors import ConfigurationError, WatcherError
 from watcher.fields import hide_credentials
-from watcher.settings import Listen
+
+if TYPE_CHECKING:
+    from watcher.settings import Listen
 
 _TIMEOUT_S = 30.0
 _SILENCE_S = 45.0
@@ -75,7 +77,7 @@ def address_of(url: str | None, config: Path | None, environment: Mapping[str, s
 def _url_of(listen: Listen) -> str:
     if listen.port == 0:
         raise ConfigurationError("web.listen has port 0, which is any free one: say --url with the one it took")
-    return f"http://{Listen(_ANYWHERE.get(listen.host, listen.host), listen.port)}"
+    return f"http://{listen._replace(host=_ANYWHERE.get(listen.host, listen.host))}"
 
 
 class Client:

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from watcher.app import open_source
 from watcher.core.clock import SystemClock
 from watcher.core.errors import CloudError, WatcherError
 from watcher.core.facts import Fact, InstanceFailed, ItemsUnreadable, SourceFailed
 from watcher.core.model import InstanceKey, InstanceState, Step
 from watcher.core.ports import Change
 from watcher.logging import advice
-from watcher.policies import watched_of
+from watcher.policies import open_source, watched_of
 from watcher.polling import SourcePoller
 from watcher.settings import Settings, SourceSettings
 
@@ -31,7 +30,7 @@ class Look:
     source_failed: bool = False
 
 
-class _NoStore:
+class NoStore:
     """Remembers nothing."""
 
     async def load(self, source: str) -> dict[InstanceKey, InstanceState]:  # noqa: ARG002 - the port's signature
@@ -73,7 +72,7 @@ async def _look_at(source: SourceSettings, settings: Settings) -> Look:
     poller = SourcePoller(
         watched=watched_of(source, settings),
         api=api,
-        store=_NoStore(),
+        store=NoStore(),
         receivers_for=lambda _event: (),
         clock=clock,
         rng=random.Random(),  # noqa: S311 - jitter, not secrets

@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watcher.core.model import Status
 from watcher.fields import parse_duration
-from watcher.settings import Finding, Settings, load_or_raise
+
+if TYPE_CHECKING:
+    from watcher.settings import Finding, Settings
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.", metavar="FILE")]
 DaemonConfigOption = Annotated[
@@ -40,6 +42,9 @@ OutputOption = Annotated[OutputFormat, typer.Option("-o", "--output", help="How 
 
 def read_settings(path: Path) -> tuple[Settings, tuple[Finding, ...]]:
     """The configuration and what there is to say of it; raises InvalidConfiguration with every error, one a line."""
+    # Not above: every receiver comes along, which the commands for a running watcher need only with -c.
+    from watcher.settings import load_or_raise  # noqa: PLC0415
+
     return load_or_raise(path, os.environ)
 
 
