@@ -231,9 +231,10 @@ async def test_the_page_and_what_is_not_there() -> None:
     async with served(metrics_of(View())) as url:
         status, text, headers = await get(f"{url}/")
         assert (status, "metrics" in text) == (200, True)
-        assert headers["Content-Security-Policy"] == "default-src 'none'"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
         status, _, headers = await get(f"{url}/nonsense")
         assert (status, headers["X-Content-Type-Options"]) == (404, "nosniff")
+        assert headers["Content-Security-Policy"] == "default-src 'none'"
 
 
 async def test_an_address_that_cannot_be_had() -> None:

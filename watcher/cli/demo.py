@@ -78,7 +78,7 @@ async def _run_daemon(simulator: Simulator, store_url: str, *, speed: float, sto
 
 
 def _say_where(url: str) -> None:
-    typer.echo(f"Metrics {url}/metrics   health {url}/-/healthy   ready {url}/-/ready   (Ctrl-C ends it)")
+    typer.echo(f"Status page {url}/   metrics {url}/metrics   health {url}/-/healthy   (Ctrl-C ends it)")
     typer.echo("Notifications as they come:")
 
 

@@ -8,6 +8,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from watcher.core.errors import ConfigurationError
 from watcher.fields import Secret
@@ -16,7 +17,8 @@ from watcher.ops.problems import Problem
 _OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
 _READS = frozenset({"GET", "HEAD"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_CHALLENGE = 'Bearer, Basic realm="watcher", charset="UTF-8"'
+# In headers of their own: Chromium takes one header for one challenge.
+_CHALLENGES = (("WWW-Authenticate", "Bearer"), ("WWW-Authenticate", 'Basic realm="watcher", charset="UTF-8"'))
 _WHY_READ_ONLY = (
     "this watcher can be reached from other machines and has no web.auth, so it only shows things: "
     "set web.auth.bearer_token, or let web.listen be a loopback address such as 127.0.0.1:9468"
@@ -66,7 +68,7 @@ class Guard:
         refused = Problem(
             401,
             "send the header 'Authorization: Bearer TOKEN' with the token of web.auth, or Basic with it as password",
-            headers={"WWW-Authenticate": _CHALLENGE},
+            headers=CIMultiDict(_CHALLENGES),
         )
         given = _token_of(request.headers.get("Authorization", ""))
         try:

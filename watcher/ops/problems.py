@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 
 class Problem(Exception):  # noqa: N818 - reads as what it is
@@ -25,7 +26,7 @@ class Problem(Exception):  # noqa: N818 - reads as what it is
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
-        self.headers = dict(headers or {})
+        self.headers = CIMultiDict(headers or {})
 
     def response(self) -> web.Response:
         """The answer."""

@@ -1,4 +1,4 @@
-"""The HTTP server: `/metrics`, `/-/healthy`, `/-/ready`, the API, and a page that says where they are."""
+"""The HTTP server: `/metrics`, `/-/healthy`, `/-/ready`, the API, and the status page."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from watcher import __version__
 from watcher.core.errors import ConfigurationError, StoreError
 from watcher.ops.guard import Guard
 from watcher.ops.health import Wellness
+from watcher.ops.page import StatusPage
 from watcher.ops.problems import Problem, problem_of
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>watcher</title></head>
-<body><h1>watcher</h1><p>Version {version}</p>
-<ul><li><a href="metrics">Metrics</a></li>
-<li><a href="api/v1/instances">Instances</a></li><li><a href="api/v1/alerts">Alerts</a></li>
-<li><a href="-/healthy">Healthy</a></li><li><a href="-/ready">Ready</a></li></ul>
-</body></html>
-"""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -73,7 +65,7 @@ class OpsServer:
         app = web.Application(middlewares=[self._answer], client_max_size=64 * 1024)
         app.add_routes(
             [
-                web.get("/", self._index),
+                *StatusPage().routes(),
                 web.get("/metrics", self._metrics),
                 web.get("/-/healthy", self._healthy),
                 web.get("/-/ready", self._ready),
@@ -126,9 +118,6 @@ class OpsServer:
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-
-    async def _index(self, _request: web.Request) -> web.Response:
-        return web.Response(text=_PAGE.format(version=__version__), content_type="text/html")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         # The last known figures are better than no scrape; the store's trouble is logged where its work is done.
