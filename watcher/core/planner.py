@@ -12,6 +12,7 @@ from watcher.core.lifecycle import is_changing
 from watcher.core.sweep import PAGE_LIMIT
 
 _LIST_AGAIN = 3  # steady intervals
+_AT_ONCE_S = 0.0  # when the first sweep is due, whatever the time is then: it cannot be late
 _PAGES_UNKNOWN = 2  # before the first page has told the count, a list is worth a try when more than one is due
 
 
@@ -94,7 +95,7 @@ class Schedule:
         self._rides = discovers and policy.mode is not Mode.GET
         self._sweeping = False
         self._avoided = False
-        self._sweep_due_s = 0.0
+        self._sweep_due_s = _AT_ONCE_S
         self._sweep_began_s = 0.0
         self._swept_s: float | None = None
         self._pages: int | None = None
@@ -205,7 +206,8 @@ class Schedule:
         if sweep_due and not sweep:
             gets += sorted(key for key in self._ids if key not in self._own_s)
             self._leave_list(due_s=self._sweep_due_s)
-        return Plan(sweep=sweep, gets=tuple(gets), lag_s=max(0.0, now_s - first_s))
+        lag_s = max(0.0, now_s - first_s) if first_s != _AT_ONCE_S else 0.0
+        return Plan(sweep=sweep, gets=tuple(gets), lag_s=lag_s)
 
     def _give_list_another_chance(self, now_s: float) -> None:
         """When everybody is asked for by itself because the list once did not show them, it is not read any more: were

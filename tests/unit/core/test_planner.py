@@ -62,6 +62,12 @@ def test_most_overdue_first_and_those_close_behind_with_them() -> None:
     assert plan.lag_s == 4.0
 
 
+def test_the_first_sweep_is_not_late_however_long_the_machine_is_up() -> None:
+    planned = Planned(discovers=True)
+    first = planned.plan(86_400.0)
+    assert (first.sweep, first.lag_s) == (True, 0.0)
+
+
 def test_an_empty_schedule() -> None:
     assert Planned().schedule.next_due_s() is None
     assert not Planned().plan(0.0)

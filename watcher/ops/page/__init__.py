@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
-from aiohttp import web
+from aiohttp import ETag, web
 
 _TYPES = {
     ".css": "text/css",
@@ -21,6 +21,7 @@ _HEADERS = {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
+    "Vary": "Accept-Encoding",
 }
 
 
@@ -70,5 +71,6 @@ def _answer(request: web.Request, file: _File) -> web.Response:
         response = web.Response(status=304, headers=_HEADERS)
     else:
         response = web.Response(body=file.content, content_type=file.content_type, charset="utf-8", headers=_HEADERS)
-    response.etag = file.etag
+        response.enable_compression()
+    response.etag = ETag(file.etag, is_weak=True)  # the same page, whether it is compressed or not
     return response
