@@ -7,6 +7,7 @@ import json
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -106,7 +107,8 @@ class Sink:
         if reply.endless:
             response = web.StreamResponse(status=reply.status)
             await response.prepare(request)
-            while not transport.is_closing():
-                await response.write(b"x" * 65536)
+            with suppress(ConnectionError):  # whoever reads has had enough
+                while not transport.is_closing():
+                    await response.write(b"x" * 65536)
             return response
         return web.Response(status=reply.status, text=reply.body, headers=reply.headers)

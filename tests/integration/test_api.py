@@ -678,6 +678,30 @@ class TestSourcesAndStatus:
         await server.close()
 
 
+async def test_which_alerts_and_in_which_order(bench: Bench) -> None:
+    def failed(number: int, *statuses: str | None) -> InstanceState:
+        return history(*statuses, key=InstanceKey("prod", str(number)))[0]
+
+    bench.view.by_source["prod"] = [
+        failed(1, "BUILDING", "ERROR"),
+        failed(2, "BUILT", None, None),
+        failed(3, "BUILT", "BUILDING", "ERROR"),
+    ]
+
+    async def which(query: str) -> str:
+        items = (await bench.get(f"/api/v1/alerts?{query}")).json["items"]
+        return "".join(item["instance_id"] or item["name"][0] for item in items)
+
+    assert await which("") == "u123"
+    assert await which("order=problems") == "u312"
+    assert await which("instance_id=1&instance_id=2") == "12"
+    fingerprint = bench.view.by_source["prod"][2].alerts[0].fingerprint
+    await bench.post(f"/api/v1/alerts/{fingerprint}/ack", {"author": "ada"})
+    assert await which("order=problems") == "u123"
+    first = (await bench.get("/api/v1/alerts?order=problems&limit=2")).json
+    assert await which(f"order=problems&after={first['next']}") == "23"
+
+
 async def test_what_keeps_an_alert_quiet_is_said(bench: Bench) -> None:
     bench.view.by_source["prod"] = [history("BUILDING", "ERROR")[0]]
 

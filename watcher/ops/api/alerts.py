@@ -7,14 +7,16 @@ from typing import Any, Protocol
 
 from watcher.core.alerts import ERROR
 from watcher.core.clock import Clock
-from watcher.core.model import Event, EventKind
+from watcher.core.model import Event, EventKind, Severity
 from watcher.core.ports import Background, InstanceView
 from watcher.core.quiet import Acknowledgement, Held
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.requests import AckBody, AlertPath, AlertsQuery
 from watcher.ops.api.shapes import AlertList, FiringShape
-from watcher.ops.api.views import Firing, Pages, Taken, firing, firing_to_json, page_of, taken_of
+from watcher.ops.api.views import Firing, Key, Pages, Taken, firing, firing_to_json, page_of, taken_of, taken_on
 from watcher.ops.problems import Problem
+
+_FAR_MS = 10**15  # a time in milliseconds that is later than any other: what is left until then sorts the latest first
 
 
 class AcknowledgementStore(Protocol):
@@ -54,7 +56,8 @@ class Alerts:
         yield Endpoint(
             method="GET",
             path="/alerts",
-            summary="The alerts that fire",
+            summary="The alerts that fire, by source and instance, or (`order=problems`) those nobody has "
+            "taken on first, then the worst, then the latest",
             handler=self._list,
             query=AlertsQuery,
             answer=AlertList,
@@ -77,9 +80,18 @@ class Alerts:
             each
             for each in firing(self._view)
             if (not query.source or each.source in query.source)
+            and (not query.instance_id or (each.state is not None and each.state.key.id in query.instance_id))
             and (not query.severity or each.alert.severity in query.severity)
         )
-        return page_of(chosen, query, key=lambda each: each.key, show=lambda each: self._show(each, taken))
+
+        def by_problems(each: Firing) -> Key:
+            before_ms = _FAR_MS - round(each.alert.starts_at.timestamp() * 1000)
+            is_taken = taken_on(each.alert, taken) is not None
+            rank = Severity.CRITICAL.rank - each.alert.severity.rank
+            return (str(int(is_taken)), str(rank), f"{before_ms:015}", *each.key)
+
+        key = by_problems if query.order == "problems" else _by_id
+        return page_of(chosen, query, key=key, show=lambda each: self._show(each, taken))
 
     async def _acknowledge(self, path: AlertPath, body: AckBody) -> Mapping[str, Any]:
         each = next((each for each in firing(self._view) if each.alert.fingerprint == path.fingerprint), None)
@@ -132,3 +144,7 @@ class Alerts:
             duration_s=None,
             labels=dict(background.labels),
         )
+
+
+def _by_id(each: Firing) -> Key:
+    return each.key

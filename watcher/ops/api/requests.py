@@ -241,7 +241,9 @@ class AlertsQuery(PageQuery):
     """Which alerts; a key given twice: either."""
 
     source: Several[Text] = ()
+    instance_id: Several[Text] = ()
     severity: Several[Severity] = ()
+    order: Literal["id", "problems"] = "id"
 
 
 class SilencesQuery(PageQuery):

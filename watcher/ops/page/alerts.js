@@ -14,13 +14,12 @@ export function instanceHref(source, id) {
   return `#/instances/${encodeURIComponent(source)}/${encodeURIComponent(id)}`;
 }
 
-/** The alerts of a page; `keep(alert)` says which, `canWrite()` whether there are buttons, `done` is told of changes. */
+/** The alerts of a page; `canWrite()` says whether there are buttons, `done` is told of changes. */
 export class Alerts extends Section {
-  constructor(url, { canWrite, done, keep = () => true, isOfOne = false }) {
+  constructor(url, { canWrite, done, isOfOne = false }) {
     super('Alerts', url);
     this.canWrite = canWrite;
     this.done = done;
-    this.keep = keep;
     this.isOfOne = isOfOne;
     this.isWhole = false;
     this.list = h('ul.alerts');
@@ -30,7 +29,7 @@ export class Alerts extends Section {
   }
 
   show(body) {
-    const found = listOf(body.items).filter(this.keep).sort(byWeight);
+    const found = listOf(body.items).sort(byWeight);
     const shown = this.isWhole ? found : found.slice(0, SHOWN);
     this.count.textContent = found.length ? `${found.length.toLocaleString('en')}${body.next ? '+' : ''}` : '';
     this.element.hidden = found.length === 0;

@@ -24,8 +24,7 @@ export class InstancePage {
     this.sub = h('p.facts');
     this.error = h('p.error', { role: 'alert', hidden: true });
     this.present = h('div.present');
-    const keep = (alert) => alert.instance_id === id;
-    this.alerts = new Alerts(() => path(['alerts'], { source, limit: 1000 }), { canWrite, done, keep, isOfOne: true });
+    this.alerts = new Alerts(() => path(['alerts'], one), { canWrite, done, isOfOne: true });
     this.timeline = new Timeline(() => path(['instances', source, id, 'timeline'], { limit: 200 }));
     this.events = new Events(one);
     this.deliveries = new Deliveries(() => path(['deliveries'], { ...one, limit: PAGE }), { canWrite, done, isOfOne: true });

@@ -13,7 +13,7 @@ export class Overview {
   constructor(filters, { canWrite, done, onFilters }) {
     this.headline = new Headline();
     this.list = new InstanceList(filters, onFilters);
-    this.alerts = new Alerts(() => 'api/v1/alerts?limit=500', { canWrite, done });
+    this.alerts = new Alerts(() => 'api/v1/alerts?order=problems&limit=200', { canWrite, done });
     this.sources = new Sources();
     this.silences = new Silences({ canWrite, done });
     this.deliveries = new Deliveries(() => 'api/v1/deliveries?state=dead&limit=20', { canWrite, done });
