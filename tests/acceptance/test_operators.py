@@ -72,7 +72,7 @@ async def test_events_are_followed_through_a_restart(cloud: Simulator, tmp_path:
         assert await lines(following.stderr, 1) == ["It is back."]
         following.send_signal(signal.SIGINT)
         out, err = await following.communicate()
-        assert (following.returncode, out, err) == (130, b"", b"")
+        assert (following.returncode, out, err) == (130, b"", b"watcher: interrupted\n")
 
         # Nothing happens any more; that nobody reads is noticed all the same.
         ours, theirs = os.pipe()

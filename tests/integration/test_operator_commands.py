@@ -22,7 +22,6 @@ from watcher.core.event_json import format_time, to_json
 from watcher.core.model import Event, InstanceKey
 from watcher.core.ports import Change
 
-NOW = SystemClock().now()
 Output = tuple[int, str, str]
 
 
@@ -30,12 +29,13 @@ Output = tuple[int, str, str]
 async def fleet(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:  # noqa: F811 - a fixture
     """A watcher that knows of two instances, one that is BUILT and one in ERROR, with their history of an hour ago."""
     monkeypatch.setenv("WATCHER_URL", bench.url)
-    shift = NOW - timedelta(hours=1) - at(0)
+    now = SystemClock().now()
+    shift = now - timedelta(hours=1) - at(0)
     for instance_id, statuses in (("1", ("BUILT", "BUILDING", "BUILT")), ("2", ("BUILDING", "ERROR"))):
         state, events = history(*statuses, step_s=600, key=InstanceKey("prod", instance_id))
         bench.view.by_source["prod"].append(state)
         moved = [(_moved(each, shift), ()) for each in events]
-        await bench.store.commit([Change(state=state, events=tuple(moved))], now=NOW)
+        await bench.store.commit([Change(state=state, events=tuple(moved))], now=now)
     return bench
 
 
