@@ -28,7 +28,7 @@ from watcher.core.event_json import to_json
 from watcher.core.facts import CycleFinished, SourceFailed, SourceRecovered
 from watcher.core.model import Event, EventKind, Expectation, InstanceKey, InstanceState
 from watcher.core.ports import Attempt, Background, Change
-from watcher.core.quiet import Silence
+from watcher.core.quiet import Acknowledgement, Silence
 from watcher.delivery import QuietKeeper
 from watcher.fields import Secret
 from watcher.matching import MatchSettings
@@ -539,6 +539,7 @@ class TestEvents:
                     break
                 after = f"&after={answer['next']}"
             assert found == wanted
+        assert (await bench.get("/api/v1/events?limit=5")).json["next"] is None
 
     async def test_what_came_since_the_last_one_that_is_known(self, bench: Bench, told: list[Event]) -> None:
         items = (await bench.get(f"/api/v1/events?after={told[-2].id}")).json["items"]
@@ -642,6 +643,9 @@ class TestSourcesAndStatus:
         await bench.clock.advance(60)
         await bench.post(f"/api/v1/alerts/{failed.alerts[0].fingerprint}/ack", {"author": "ada"})
         await bench.post("/api/v1/silences", SILENCE)
+        await bench.post("/api/v1/silences", {**SILENCE, "starts_at": "2027-01-01T00:00:00Z"})
+        over = Acknowledgement(fingerprint="over", starts_at=at(0), author="ada", comment="", created_at=at(0))
+        await bench.store.acknowledge(over)
         told = event(id="evt_0", instance_id="1")
         changes = [Change(state=failed, events=((told, ("hooks", "chat")),))]
         await bench.store.commit(changes, now=at(60))
@@ -713,6 +717,10 @@ async def test_what_keeps_an_alert_quiet_is_said(bench: Bench) -> None:
     for match in ({"to": "ERROR"}, {"kind": "unreachable"}):
         await bench.post("/api/v1/silences", {**SILENCE, "match": match})
     assert [(each or "").partition(" by ")[2] for each in await silenced()] == ["ada: rebuild"] * 2
+    for silence in bench.quiet.silences():
+        await bench.quiet.expire(silence.id)
+    await bench.post("/api/v1/silences", {**SILENCE, "match": {"severity": "critical"}, "comment": "all"})
+    assert [(each or "").partition(" by ")[2] for each in await silenced()] == ["ada: all"] * 2
     assert (await bench.get("/api/v1/alerts?severity=warning")).json["items"] == []
     assert (await bench.get("/api/v1/alerts?source=nowhere")).json["items"] == []
 

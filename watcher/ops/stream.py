@@ -40,11 +40,14 @@ _ALL = Wanted()
 class EventStream:
     """An observer of commits that serves `/api/v1/stream`. What is recent is read from the store once for everybody."""
 
-    def __init__(self, *, store: HistoryStore, clock: Clock, stuck_s: float = _STUCK_S) -> None:
+    def __init__(
+        self, *, store: HistoryStore, clock: Clock, stuck_s: float = _STUCK_S, max_clients: int = _MAX_CLIENTS
+    ) -> None:
         """A client that takes nothing for `stuck_s` is dropped."""
         self._store = store
         self._clock = clock
         self._stuck_s = stuck_s
+        self._max_clients = max_clients
         self._recent: deque[Entry] = deque()
         self._recent_bytes = 0
         self._recent_after: int | None = None  # all that is behind this is in `_recent`; None while nobody listens
@@ -102,18 +105,14 @@ class EventStream:
                 self._news.set()
 
     async def _read(self) -> None:
-        while self._is_heard():
+        while self._recent_after is not None:
             found = await self._store.entries(_ALL, after=self._read_to, limit=_PAGE)
             for entry in found:
-                if self._is_heard() and entry.position > self._read_to:  # who listens may have changed meanwhile
-                    self._keep(entry)
+                self._keep(entry)
             if found:
                 self._wake()
             if len(found) < _PAGE:
                 return
-
-    def _is_heard(self) -> bool:
-        return self._recent_after is not None
 
     def _keep(self, entry: Entry) -> None:
         self._recent.append(entry)
@@ -130,8 +129,9 @@ class EventStream:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         query = read_query(StreamQuery, request.query)
-        if self._clients >= _MAX_CLIENTS:
-            raise Problem(503, f"{_MAX_CLIENTS} clients listen already: try again later", headers={"Retry-After": "10"})
+        if self._clients >= self._max_clients:
+            why = f"{self._max_clients} clients listen already: try again later"
+            raise Problem(503, why, headers={"Retry-After": "10"})
         self._clients += 1
         try:
             return await self._stream(request, query)

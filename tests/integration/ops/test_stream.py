@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,21 +30,30 @@ class Failing:
     def __init__(self, store: HistoryStore) -> None:
         self._store = store
         self.error: StoreError | None = None
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """What happens while somebody asks for the last position."""
 
     def __getattr__(self, name: str) -> Any:
         if self.error is not None:
             raise self.error
         return getattr(self._store, name)
 
+    async def last_position(self) -> int:
+        position = await self._store.last_position()
+        if self.meanwhile is not None:
+            await self.meanwhile()
+            await FakeClock().settle()  # whoever is told of it has had the time
+        return position
+
 
 class Bench:
     """A server of the stream, and a hand that writes events."""
 
-    def __init__(self, store: Store, *, stuck_s: float = 30) -> None:
+    def __init__(self, store: Store, *, stuck_s: float = 30, max_clients: int = 300) -> None:
         self.store = store
         self.disk = Failing(store)
         self.clock = FakeClock()
-        self.stream = EventStream(store=self.disk, clock=self.clock, stuck_s=stuck_s)
+        self.stream = EventStream(store=self.disk, clock=self.clock, stuck_s=stuck_s, max_clients=max_clients)
         self.url = ""
         self.written = 0
 
@@ -112,10 +121,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *, stuck_s: float = 30) -> AsyncIterator[Bench]:
+async def serving(folder: Path, *, stuck_s: float = 30, max_clients: int = 300) -> AsyncIterator[Bench]:
     """A store, and a server of its stream."""
     store = await open_store(f"sqlite:///{folder / 'watcher.db'}")
-    bench = Bench(store, stuck_s=stuck_s)
+    bench = Bench(store, stuck_s=stuck_s, max_clients=max_clients)
     running = asyncio.create_task(bench.stream.run())
     server = OpsServer(
         host="127.0.0.1",
@@ -241,14 +250,43 @@ async def test_a_client_that_takes_nothing_is_dropped(tmp_path: Path) -> None:
 async def test_what_came_while_the_store_could_not_be_read_comes_when_it_can(bench: Bench) -> None:
     async with bench.listening() as listener:
         bench.disk.error = StoreError("cannot read the store: disk I/O error")
-        ids = await bench.write(3)
+        ids = await bench.write()
         await bench.clock.settle()
         bench.disk.error = None
         await bench.clock.advance(1)
-        assert await listener.ids(3) == ids
+        assert await listener.ids(1) == ids
     bench.disk.error = StoreError("cannot read the store: disk I/O error")
     async with bench.listening(f"?after={ids[0]}") as listener:
         assert listener.response.status == 503
+
+
+async def test_what_comes_while_the_first_one_joins_is_told(bench: Bench) -> None:
+    bench.disk.meanwhile = bench.write
+    async with bench.listening() as listener:
+        bench.disk.meanwhile = None
+        assert await listener.ids(1) == [f"evt_{1:032x}"]
+
+
+async def test_no_more_than_so_many_may_listen(tmp_path: Path) -> None:
+    async with serving(tmp_path, max_clients=1) as bench:
+        async with bench.listening(), bench.listening() as second:
+            assert (second.response.status, second.response.headers["Retry-After"]) == (503, "10")
+        while bench.stream.clients:
+            await bench.clock.advance(15)
+        async with bench.listening() as third:
+            assert third.response.status == 200
+
+
+async def test_nothing_is_kept_for_nobody(bench: Bench) -> None:
+    async with bench.listening() as listener:
+        await bench.write(3, size=1000)
+        await listener.ids(3)
+        assert bench.stream.kept_bytes > 3000
+    while bench.stream.clients:
+        await bench.clock.advance(15)
+    await bench.write()
+    await bench.clock.settle()
+    assert bench.stream.kept_bytes == 0
 
 
 async def test_who_joins_while_others_listen_gets_no_more_and_no_less(bench: Bench) -> None:
