@@ -62,7 +62,7 @@ class TestStatus:
         assert sentence == "2 alerts fire: 2 critical; 2 instances not observed when due."
         alerts, instances, sources = (section.splitlines() for section in sections)
         assert alerts[0].split()[:4] == ["FINGERPRINT", "ALERT", "SEVERITY", "SINCE"]
-        assert [line.split()[1] for line in alerts[1:]] == ["unreachable", "error"]
+        assert [line.split()[1] for line in alerts[1:]] == ["error", "unreachable"]
         assert instances[0].split() == ["STATUS", "SINCE", "ENDS", "ALERTS", "NAME", "SOURCE", "ID"]
         assert [line.split() for line in instances[1:]] == [
             ["ERROR", format_time(at(600)), "-", "error", "office-2026", "prod", "2"],

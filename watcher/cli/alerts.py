@@ -21,10 +21,12 @@ from watcher.cli.options import (
 from watcher.cli.status_tables import print_alerts
 from watcher.cli.tables import plain_text
 
+_WORST_FIRST = {"order": ["problems"]}
+
 
 def alerts(url: UrlOption = None, config: DaemonConfigOption = None, output: OutputOption = OutputFormat.TABLE) -> int:
-    """Show the alerts that fire."""
-    items = ask(address_of(url, config, os.environ), lambda client: client.items("/api/v1/alerts", {}))
+    """Show the alerts that fire, those nobody has taken on first."""
+    items = ask(address_of(url, config, os.environ), lambda client: client.items("/api/v1/alerts", _WORST_FIRST))
     if output is OutputFormat.JSON:
         print_json({"items": items})
         return 0

@@ -78,7 +78,7 @@ async def _ask(client: Client, query: Mapping[str, Sequence[str]]) -> Present:
     wanted = query["source"]
     # One after the other: when it is not there, one line says so.
     answer = await client.call("GET", "/api/v1/status")
-    alerts = await client.items("/api/v1/alerts", {"source": wanted})
+    alerts = await client.items("/api/v1/alerts", {"source": wanted, "order": ["problems"]})
     instances = await client.items("/api/v1/instances", query)
     sources = await client.items("/api/v1/sources", {})
     return Present(
