@@ -382,6 +382,9 @@ class TestInstances:
         one = (await bench.get(f"/api/v1/instances/prod/{KEY.id}")).json
         assert (one["status"], one["presence"], one["expected"], one["left_s"]) == (None, "missing", None, None)
         assert [alert["name"] for alert in one["alerts"]] == ["missing"]
+        bench.view.by_source["prod"] = [history("BUILT", "BUILT", None, None)[0]]
+        one = (await bench.get(f"/api/v1/instances/prod/{KEY.id}")).json
+        assert (one["status"], one["since"]) == ("BUILT", "2026-01-01T00:00:45.000Z")
         unknown = await bench.get("/api/v1/instances/prod/1")
         assert (unknown.status, "no instance '1' of source 'prod' is watched" in unknown.detail) == (404, True)
         unknown = await bench.get("/api/v1/instances/prd/1")

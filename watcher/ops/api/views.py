@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from watcher.core.alerts import MISSING
 from watcher.core.event_json import (
     alert_to_json,
     expectation_to_json,
@@ -158,7 +159,7 @@ def instance_to_json(state: InstanceState, background: Background, *, now: datet
         "name": state.name,
         "status": state.status,
         "presence": state.presence.value,
-        "since": format_time(state.since),
+        "since": format_time(_since(state)),
         "observed_at": format_time(background.seen_at or state.observed_at),
         "sequence": state.sequence,
         "image_id": state.image_id,
@@ -169,6 +170,12 @@ def instance_to_json(state: InstanceState, background: Background, *, now: datet
         "reason": reason_to_json(state.reason),
         "console_url": pages.console(state.key.source, instance_id=state.key.id, instance_name=state.name),
     }
+
+
+def _since(state: InstanceState) -> datetime:
+    """Since when it is as it is: in its status, or missing."""
+    missing = (alert.starts_at for alert in state.alerts if alert.name == MISSING)
+    return next(missing, state.since)
 
 
 def record_of(state: InstanceState) -> Any:
