@@ -37,7 +37,7 @@ def demo(
         typer.Option("--for", parser=parse_duration_option, metavar="DURATION", help="End by itself after this."),
     ] = None,
 ) -> int:
-    """Show the whole thing at work: a simulated cloud, the daemon, its status page, and notifications on this screen."""
+    """Show it all at work: a simulated cloud, the daemon, its status page, and notifications on this screen."""
     configure_logging(level="warning", style="console")
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as folder:
         asyncio.run(_demo(Path(folder), speed=speed, length=length))
