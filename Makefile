@@ -67,7 +67,7 @@ $(VENV)/developed: requirements/dev.txt $(VENV)/installed
 # The real components that tests run against: installed from Debian where we may, else the tests say what is missing.
 $(VENV)/components: Makefile | $(VENV)/python
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		missing=$$(for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+		missing=$$(for p in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
 		if [ -n "$$missing" ]; then \
 			echo "Installing" $$missing "from Debian ..."; \
 			export DEBIAN_FRONTEND=noninteractive; \
