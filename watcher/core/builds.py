@@ -107,8 +107,12 @@ def weigh(before: InstanceState, seen: InstanceState, finding: Finding) -> Insta
 
 
 def left_out(state: InstanceState) -> InstanceState:
-    """The state of an instance that is not there: with what explains its status, but for a build that failed."""
-    if state.presence is Presence.MISSING and not is_firing(BUILD_FAILED, state.alerts):
+    """The state of an instance that is not there: with what explains its status, but for a build that failed.
+
+    "Not set" is no status that would be explained: what went on through it is over now.
+    """
+    has_status = state.presence is Presence.MISSING and state.status != Status.NULL
+    if has_status and not is_firing(BUILD_FAILED, state.alerts):
         return state
     return replace(state, image_before=None, unconfirmed_at=None, reason=None, search=None)
 

@@ -66,6 +66,7 @@ def _present(
     )
     if is_new(state):
         kind = EventKind.RECOVERED if state.presence is Presence.MISSING else EventKind.DISCOVERED
+        seen = replace(seen, changed_at=(), flaps=0)  # what it did before it was deleted was another life
         seen = enter(state, seen, instance.status, finding=context.finding, now=now)
         return _move(seen, kind, None, instance.status, now=now, context=context)
     if state.presence is Presence.MISSING:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.values import KEY, START, instance
-from watcher.core.alerts import BUILD_FAILED, ERROR, FLAPPING, AlertRules, fingerprint, is_firing
+from watcher.core.alerts import BUILD_FAILED, ERROR, FLAPPING, MISSING, AlertRules, fingerprint, is_firing
 from watcher.core.detector import detect
 from watcher.core.lessons import Lessons
 from watcher.core.model import AlertStatus, Event, EventKind, InstanceState, Observation, Presence, Reason, Step
@@ -147,6 +147,17 @@ def test_an_alert_that_begins_is_said_to_whoever_listens(steps: list[Look | Wait
         assert not unsaid or is_firing(FLAPPING, after.alerts) or after.presence is Presence.DELETED
 
 
+def test_what_flapped_before_it_was_deleted_does_not_after() -> None:
+    changes = [Look(1.0, status, "") for status in ("CREATING", "ERROR") * 4]
+    course = follow(
+        [*changes, Look(1.0, "DELETING", ""), Look(1.0, None, ""), Look(1.0, "CREATING", "")], is_configured=False
+    )
+    assert EventKind.FLAPPING in [event.kind for event in course.events]
+    assert course.events[-1].kind is EventKind.DISCOVERED
+    assert course.state is not None
+    assert (course.state.flaps, course.state.changed_at) == (0, ())
+
+
 @given(COURSES, st.booleans())
 def test_changes_are_held_back_only_while_the_instance_flaps(steps: list[Look | Wait], is_configured: bool) -> None:
     course = follow(steps, is_configured=is_configured)
@@ -247,6 +258,15 @@ def test_a_build_that_failed_is_one_that_ended_without_a_new_image(
             assert after.unconfirmed_at is None
         if after.presence is Presence.DELETED:
             assert (after.image_before, after.unconfirmed_at, after.reason, after.search) == (None, None, None, None)
+
+
+def test_what_explained_an_error_before_a_status_not_set_does_not_explain_that_it_is_missing() -> None:
+    failed = Look(1.0, "ERROR", "", Finding(reason=WHY))
+    steps = [Look(1.0, "CREATING", ""), failed, Look(1.0, "NULL", ""), *[Look(1.0, None, "")] * 2]
+    course = follow(steps, is_configured=True)
+    assert course.state is not None
+    assert [alert.name for alert in course.state.alerts] == [MISSING]
+    assert course.state.reason is None
 
 
 @given(COURSES, st.booleans())
