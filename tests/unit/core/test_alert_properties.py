@@ -262,7 +262,7 @@ def test_a_build_that_failed_is_one_that_ended_without_a_new_image(
 
 def test_what_explained_an_error_before_a_status_not_set_does_not_explain_that_it_is_missing() -> None:
     failed = Look(1.0, "ERROR", "", Finding(reason=WHY))
-    steps = [Look(1.0, "CREATING", ""), failed, Look(1.0, "NULL", ""), *[Look(1.0, None, "")] * 2]
+    steps: list[Look | Wait] = [Look(1.0, "CREATING", ""), failed, Look(1.0, "NULL", ""), *[Look(1.0, None, "")] * 2]
     course = follow(steps, is_configured=True)
     assert course.state is not None
     assert [alert.name for alert in course.state.alerts] == [MISSING]
