@@ -178,7 +178,7 @@ class EventStream:
             entries = await self._behind(place)
             if entries:
                 place = entries[-1].position
-                await self._write(response, [entry for entry in entries if _is_wanted(entry, query)])
+                await self._write(response, list(filter(query.wants, entries)))
                 continue
             if beats != self._beats:
                 beats = self._beats
@@ -207,7 +207,3 @@ class EventStream:
     async def _send(self, response: web.StreamResponse, content: bytes) -> None:
         async with asyncio.timeout(self._stuck_s):
             await response.write(content)
-
-
-def _is_wanted(entry: Entry, query: StreamQuery) -> bool:
-    return query.wants(kind=entry.kind, source=entry.source, instance_id=entry.instance_id)

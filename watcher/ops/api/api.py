@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -63,7 +63,7 @@ class Api:
         clock: Clock,
     ) -> None:
         self._guard = guard
-        self._endpoints: list[Endpoint[Any]] = [
+        self._endpoints: list[Endpoint] = [
             *StatusReport(
                 view=view,
                 store=store,
@@ -95,7 +95,5 @@ class Api:
         return [*(each.route() for each in self._endpoints), web.get(f"{PREFIX}/openapi.json", self._document)]
 
     async def _document(self, _request: web.Request) -> web.Response:
-        told = document(
-            self._endpoints, has_token=self._guard.has_token, is_read_only=self._guard.why_read_only is not None
-        )
+        told = document(self._endpoints, has_token=self._guard.has_token)
         return web.Response(text=json.dumps(told), content_type="application/json")

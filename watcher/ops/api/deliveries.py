@@ -58,7 +58,7 @@ class Deliveries:
         self._on_retry = on_retry
         self._clock = clock
 
-    def endpoints(self) -> Iterator[Endpoint[Any]]:
+    def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
         yield Endpoint(
             method="GET",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -14,12 +14,11 @@ from watcher.ops.api.reading import read_body, read_path, read_query
 from watcher.ops.api.shapes import Shape
 
 PREFIX = "/api/v1"
-ETAG_BYTES = 12
-_A = TypeVar("_A", bound=Shape)
+_ETAG_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint(Generic[_A]):
+class Endpoint:
     """An operation at `path` below `/api/v1`.
 
     `handler` is called with `path`, `query` and `body` as far as it has models for them, and gives what `answer` is
@@ -31,7 +30,7 @@ class Endpoint(Generic[_A]):
     path: str
     summary: str
     handler: Callable[..., Awaitable[Mapping[str, Any] | None]]
-    answer: type[_A] | None
+    answer: type[Shape] | None
     in_path: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
@@ -66,7 +65,7 @@ class Endpoint(Generic[_A]):
         lasting = (
             answer.model_dump_json(exclude_unset=True, exclude=self.answer.passing) if self.answer.passing else text
         )
-        etag = hashlib.blake2b(lasting.encode(), digest_size=ETAG_BYTES).hexdigest()
+        etag = hashlib.blake2b(lasting.encode(), digest_size=_ETAG_BYTES).hexdigest()
         is_known = any(each.value in (etag, "*") for each in request.if_none_match or ())
         response = web.Response(status=304) if is_known else _json(text, status=self.status)
         response.headers.update({"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache"})

@@ -27,7 +27,7 @@ class Events:
         self._view = view
         self._clock = clock
 
-    def endpoints(self) -> Iterator[Endpoint[Any]]:
+    def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
         yield Endpoint(
             method="GET",

@@ -26,7 +26,7 @@ class Instances:
         self._pages = pages
         self._clock = clock
 
-    def endpoints(self) -> Iterator[Endpoint[Any]]:
+    def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
         yield Endpoint(
             method="GET",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,15 +21,17 @@ _DESCRIPTION = "What a watcher knows of image instances on Huawei Cloud Workspac
 Schema = dict[str, Any]
 
 
-def document(endpoints: Sequence[Endpoint[Any]], *, has_token: bool, is_read_only: bool) -> Schema:
+def document(endpoints: Sequence[Endpoint], *, has_token: bool) -> Schema:
     """The document of these endpoints, and of the stream."""
-    shapes = {shape for each in endpoints for shape in (each.answer, each.body) if shape is not None}
-    ordered = sorted({*shapes, ProblemShape, EventShape}, key=lambda shape: shape.__name__)
+    shapes: set[type[BaseModel]] = {ProblemShape, EventShape}
+    for each in endpoints:
+        shapes |= {shape for shape in (each.answer, each.body) if shape is not None}
+    ordered = sorted(shapes, key=lambda shape: shape.__name__)
     modes: list[Any] = [(shape, "validation") for shape in ordered]
     _, schemas = models_json_schema(modes, ref_template=_REF)
     paths: dict[str, Schema] = {}
     for each in endpoints:
-        operation = _operation(each, is_read_only=is_read_only, has_token=has_token)
+        operation = _operation(each, has_token=has_token)
         paths.setdefault(PREFIX + each.path, {})[each.method.lower()] = operation
     paths[f"{PREFIX}/stream"] = {"get": _stream(has_token=has_token)}
     return {
@@ -41,14 +43,17 @@ def document(endpoints: Sequence[Endpoint[Any]], *, has_token: bool, is_read_onl
     } | ({"security": [{name: []} for name in _SECURITY]} if has_token else {})
 
 
-def _operation(endpoint: Endpoint[Any], *, is_read_only: bool, has_token: bool) -> Schema:
+def _operation(endpoint: Endpoint, *, has_token: bool) -> Schema:
     is_write = endpoint.method != "GET"
     problems = dict(endpoint.problems)
     if endpoint.query is not None or endpoint.in_path is not None or endpoint.body is not None:
         problems.setdefault(400, "Something in the request is wrong: `errors` says where")
     if is_write:
-        why = "Nothing may be changed from there" if not is_read_only else "This watcher only shows things"
-        problems |= {403: why, 413: "The body is larger than 64 KiB", 415: "The body is not application/json"}
+        problems |= {
+            403: "Nothing may be changed, or not from there",
+            413: "The body is larger than 64 KiB",
+            415: "The body is not application/json",
+        }
     problems |= _everywhere(has_token=has_token)
     operation: Schema = {
         "operationId": endpoint.operation_id,
@@ -67,7 +72,7 @@ def _operation(endpoint: Endpoint[Any], *, is_read_only: bool, has_token: bool) 
     return operation
 
 
-def _good(endpoint: Endpoint[Any]) -> Schema:
+def _good(endpoint: Endpoint) -> Schema:
     if endpoint.answer is None:
         return {"description": "Done"}
     schema = {"$ref": _REF.format(model=endpoint.answer.__name__)}
@@ -149,8 +154,3 @@ def _stream(*, has_token: bool) -> Schema:
             **_answers(problems),
         },
     }
-
-
-def operations(document_: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """(method, path) of all that a document tells of."""
-    return [(method.upper(), path) for path, told in document_["paths"].items() for method in told]

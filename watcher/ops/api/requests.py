@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from watcher.core.model import DeliveryState, EventKind, Presence, Severity
-from watcher.core.ports import Wanted
+from watcher.core.ports import Entry, Wanted
 from watcher.core.quiet import Silence
 from watcher.core.routing import Matcher
 from watcher.fields import PositiveDuration
@@ -278,12 +278,12 @@ class StreamQuery(_EventsQuery):
 
     after: Annotated[str, Field(pattern=r"^(evt_[0-9a-f]{32})?$")] | None = None
 
-    def wants(self, *, kind: str, source: str, instance_id: str) -> bool:
-        """Whether such an event is meant."""
+    def wants(self, entry: Entry) -> bool:
+        """Whether this event is meant."""
         return (
-            (not self.kind or kind in self.kind)
-            and (not self.source or source in self.source)
-            and (not self.instance_id or instance_id in self.instance_id)
+            (not self.kind or entry.kind in self.kind)
+            and (not self.source or entry.source in self.source)
+            and (not self.instance_id or entry.instance_id in self.instance_id)
         )
 
 

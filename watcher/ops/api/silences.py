@@ -38,7 +38,7 @@ class Silences:
         self._keeper = keeper
         self._clock = clock
 
-    def endpoints(self) -> Iterator[Endpoint[Any]]:
+    def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
         yield Endpoint(
             method="GET",

@@ -92,7 +92,7 @@ class Sources:
         self._view = view
         self._pages = pages
 
-    def endpoints(self) -> Iterator[Endpoint[Any]]:
+    def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
         yield Endpoint(
             method="GET",

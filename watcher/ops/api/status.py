@@ -59,7 +59,7 @@ class StatusReport:
         self._clock = clock
         self._started_at = clock.now()
 
-    def endpoints(self) -> Iterator[Endpoint[Any]]:
+    def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
         yield Endpoint(
             method="GET",
