@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.process import coverage_environment
+from tests.components import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +41,6 @@ async def run(home: Path, *arguments: str, **environment: str) -> tuple[int, str
     return process.returncode, out.decode(), err.decode()
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 async def test_bash_completes_what_it_was_installed_for(home: Path) -> None:
     """All in one bash: a word an array, as readline gives them; what comes back is what TAB would offer."""
     asked = (
@@ -62,7 +62,7 @@ async def test_bash_completes_what_it_was_installed_for(home: Path) -> None:
         complete -p watcher
         {words}
     """
-    code, out, err = await run(home, "bash", "--norc", "-c", script)
+    code, out, err = await run(home, program("bash", package="bash"), "--norc", "-c", script)
     assert (code, "bash completion installed" in err) == (0, True)
     registered, *answers = out.splitlines()
     assert "-o default" in registered  # where nothing is offered, as for -c, readline offers files
