@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 
 from watcher.cli.client import Address, ApiError, Client
+from watcher.cli.times import read_number, read_time
 from watcher.cli.waiting import Course
 from watcher.core.model import InstanceState, Status
 
@@ -33,8 +32,8 @@ class Courses:
         if known.get("status") != state.status:
             return Course(since=since, usual_s=usual_s)
         learned = known.get("expected")
-        median_s = _positive(learned.get("median_s")) if isinstance(learned, dict) else None
-        earlier = _time(known.get("since"))
+        median_s = read_number(learned.get("median_s")) if isinstance(learned, dict) else None
+        earlier = read_time(known.get("since"))
         if earlier is not None and earlier < since:
             since = earlier
         return Course(since=since, usual_s=median_s or usual_s)
@@ -48,24 +47,3 @@ class Courses:
                 return await Client(session, self._address).call("GET", f"/api/v1/instances/{path}")
         except (ApiError, TimeoutError):
             return {}
-
-
-def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        length_s = float(value)
-        timedelta(seconds=length_s)
-    except (OverflowError, ValueError):
-        return None
-    return length_s if math.isfinite(length_s) and length_s > 0 else None
-
-
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return time if time.tzinfo is not None else None

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watcher.cli.tables import STYLES, cell, plain_text, print_plain
-from watcher.cli.times import how_long, local_time, read_time
+from watcher.cli.times import how_long, local_time, read_number, read_time
 
 Item = Mapping[str, Any]
 _COLUMNS = (
@@ -29,7 +29,6 @@ _COLUMNS = (
     ("ALERTS", 12),
     ("REASON", 6),
 )
-_LONGEST_S = 1e11
 _NAME_CHARS = (12, 28)
 _CHANGE_CHARS = 19  # CREATING → BUILDING
 _TIME_CHARS, _LASTED_CHARS, _GAP = 15, 6, 2
@@ -137,9 +136,8 @@ def _change(event: Item) -> Text:
 
 
 def _lasted(value: object, words: Callable[[float], str]) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    return words(float(value)) if 0 <= value < _LONGEST_S else ""
+    seconds = read_number(value)
+    return words(seconds) if seconds is not None else ""
 
 
 def _alerts(event: Item) -> str:

@@ -9,13 +9,10 @@ from typing import Any
 
 from watcher.cli.event_lines import reason_in_words
 from watcher.cli.tables import STYLES, Since, Styled, print_table
-from watcher.cli.times import how_long, read_time
+from watcher.cli.times import how_long, read_number, read_time
 from watcher.core.event_json import format_time
 
 Item = Mapping[str, Any]
-_LARGEST = 1e11  # seconds: longer than anything lasts
-
-
 _SPARE_OF_ALERTS = ("INSTANCE", "SILENCED BY", "STATUS", "SOURCE", "TAKEN ON BY")
 
 
@@ -74,10 +71,10 @@ def _ends(item: Item) -> object:
     """When its status will usually have ended: on a terminal what is left, or `late`."""
     expected = item.get("expected") if item.get("presence") == "present" else None
     since = read_time(item.get("since"))
-    median_s = _number(expected.get("median_s")) if isinstance(expected, dict) else None
+    median_s = read_number(expected.get("median_s")) if isinstance(expected, dict) else None
     if median_s is None or since is None:
         return None
-    left_s = _number(item.get("left_s"))
+    left_s = read_number(item.get("left_s"))
     if not sys.stdout.isatty():
         try:
             return format_time(since + timedelta(seconds=median_s))
@@ -122,14 +119,8 @@ def _stale(item: Item) -> object:
 
 def _pace(item: Item) -> object:
     """How fast it is asked, of what is configured: `100%`, or `50%, intervals x2`."""
-    pace, stretch = _number(item.get("pace")), _number(item.get("stretch"))
+    pace, stretch = read_number(item.get("pace")), read_number(item.get("stretch"))
     if pace is None:
         return None
     stretched = f", intervals x{stretch:.3g}" if stretch is not None and stretch > 1 else ""
     return Styled(f"{pace:.0%}{stretched}", "yellow" if stretched or pace < 1 else "")
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < _LARGEST else None

@@ -11,6 +11,7 @@ from watcher.fields import parse_duration
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _YEAR = 365 * _DAY
+_LARGEST = 1e10  # in seconds, three centuries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,13 @@ def read_time(value: object) -> datetime | None:
         return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def read_number(value: object) -> float | None:
+    """The number that an answer holds, such as of seconds; None for anything else, and for what no time takes."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < _LARGEST else None
 
 
 def how_long(seconds: float) -> str:
