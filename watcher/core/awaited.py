@@ -12,7 +12,6 @@ from watcher.core.model import InstanceState, Presence, Status
 
 DELETED = "deleted"
 _TO_THE_END = frozenset({DELETED, Status.DELETING.casefold()})
-_BUILT = Status.BUILT.casefold()
 
 
 class Outcome(StrEnum):

@@ -8,7 +8,7 @@ let contact = () => {};
 let newsMs = Date.now();
 
 /** What the API found wrong, or that it could not be reached (`status` 0). */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
