@@ -12,7 +12,7 @@ from tests.acceptance.test_faults import FAULTS, HARMLESS
 from tests.fakes.sink import Sink
 from watcher.simulator import Fault, Scenario, Simulator
 
-QUICK = {"timeout": "500ms", "backoff": {"initial": "100ms", "max": "500ms"}}
+QUICK = {"timeout": "2s", "backoff": {"initial": "100ms", "max": "500ms"}}
 BRISK = {"timeout": "5s", "backoff": {"initial": "50ms", "max": "100ms"}}
 NO_DETAILS = {"listen": "127.0.0.1:0", "metrics_instance_limit": 0}
 
