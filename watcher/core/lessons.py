@@ -41,10 +41,14 @@ class Lessons:
         if len(durations) < _SAMPLES_NEEDED:
             return None
         if key not in self._known:
-            ordered = sorted(durations)
-            p95_s = ordered[math.ceil(0.95 * len(ordered)) - 1]  # the nearest rank
-            self._known[key] = Expectation(median_s=median(ordered), p95_s=p95_s, samples=len(ordered))
+            self._known[key] = Expectation(median_s=median(durations), p95_s=p95(durations), samples=len(durations))
         return self._known[key]
+
+
+def p95(values: Iterable[float]) -> float:
+    """The 95th percentile by the nearest rank: a value that was really there. There must be one."""
+    ordered = sorted(values)
+    return ordered[math.ceil(0.95 * len(ordered)) - 1]
 
 
 def lesson_of(before: InstanceState | None, event: Event, *, resolution_s: float) -> Step | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from statistics import median
 
 from watcher.cli.lives import Life
 from watcher.cli.report.builds import Build
+from watcher.core.lessons import p95
 from watcher.core.model import Alert, AlertStatus, Event, Severity, Status
 
 _MOST_DAYS = 62  # beyond, weeks are counted
@@ -82,12 +82,6 @@ class _Firing:
     ends_at: datetime | None = None
 
 
-def nearest_rank(values: Sequence[float], fraction: float) -> float | None:
-    """The percentile as `core/lessons.py` takes it: a value that was really there."""
-    ordered = sorted(values)
-    return ordered[math.ceil(fraction * len(ordered)) - 1] if ordered else None
-
-
 def durations_s(builds: Iterable[Build]) -> list[float]:
     """How long those took that succeeded and of which that is known."""
     return [build.duration_s for build in builds if build.succeeded and build.duration_s is not None]
@@ -102,7 +96,7 @@ def headline(builds: Sequence[Build], lives: Iterable[Life], alerts: Iterable[Al
         succeeded=succeeded,
         failed=len(builds) - succeeded,
         median_s=median(known) if known else None,
-        p95_s=nearest_rank(known, 0.95),
+        p95_s=p95(known) if known else None,
         longest=next(iter(slowest(builds, at_most=1)), None),
         alerts=sum(each.count for each in alerts),
         error_s=sum(life.seconds_in(Status.ERROR) for life in lives),
@@ -147,7 +141,7 @@ def by_image_source(builds: Iterable[Build]) -> list[SourceFigures]:
                 builds=len(theirs),
                 failed=sum(not build.succeeded for build in theirs),
                 median_s=median(known) if known else None,
-                p95_s=nearest_rank(known, 0.95),
+                p95_s=p95(known) if known else None,
             )
         )
     return sorted(found, key=lambda each: (-each.builds, each.image_source))
