@@ -24,19 +24,13 @@ from watcher.cli.options import (
     warn_of_statuses,
 )
 from watcher.cli.tables import Since, plain_text, print_table
+from watcher.cli.times import parse_time
 from watcher.core.event_json import format_time
 from watcher.core.model import EventKind, Severity
 from watcher.fields import format_duration
 
 silence = typer.Typer(no_args_is_help=True, help="Keep notifications back for a while.")
 Texts = list[str] | None
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("not a time: write 2026-01-01T22:00 (local) or 2026-01-01T22:00:00Z") from None
 
 
 @silence.command()
@@ -56,9 +50,9 @@ def add(
     duration: Annotated[
         timedelta | None, typer.Option(parser=parse_duration_option, metavar="DURATION", help="How long, such as 2h.")
     ] = None,
-    until: Annotated[datetime | None, typer.Option(parser=_time, metavar="TIME", help="Until when.")] = None,
+    until: Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="Until when.")] = None,
     start: Annotated[
-        datetime | None, typer.Option(parser=_time, metavar="TIME", help="From when; default: now.")
+        datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="From when; default: now.")
     ] = None,
     url: UrlOption = None,
     config: DaemonConfigOption = None,

@@ -28,18 +28,22 @@ class Moment:
             raise typer.BadParameter("that is too long ago") from None
 
 
+def parse_time(text: str, *, otherwise: str = "") -> datetime:
+    """`2026-01-01T22:00` (local) or `2026-01-01T22:00:00Z`; `otherwise` is what else could have been written."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"not a time: write {otherwise}2026-01-01T22:00 (local) or 2026-01-01T22:00:00Z"
+        ) from None
+
+
 def parse_moment(text: str) -> Moment:
     """`2h` (so long ago), `2026-01-01T22:00` (local) or `2026-01-01T22:00:00Z`."""
     try:
         return Moment(parse_duration(text))
     except ValueError:
-        pass
-    try:
-        return Moment(datetime.fromisoformat(text).astimezone())
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            "not a time: write 2h (ago), 2026-01-01T22:00 (local) or 2026-01-01T22:00:00Z"
-        ) from None
+        return Moment(parse_time(text, otherwise="2h (ago), "))
 
 
 def read_time(value: object) -> datetime | None:
