@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -96,7 +95,7 @@ def retry(
         failed = []
         for delivery_id in ids or ():
             try:
-                await client.call("POST", f"/api/v1/deliveries/{quote(str(delivery_id))}/retry", body={})
+                await client.call("POST", f"/api/v1/deliveries/{delivery_id}/retry", body={})
             except ApiError as error:
                 failed.append(error)
             else:

@@ -77,7 +77,7 @@ class EventPrinter:
         for width in widths:
             line.add_column(width=width, no_wrap=True, overflow="ellipsis")
         severity, at = str(event.get("severity")), read_time(event.get("observed_at"))
-        fires = any(alert.get("status") == "firing" for alert in _alerts_of(event))
+        fires = any(alert.get("status") == "firing" for alert in alerts_of(event))
         style = STYLES.get(severity, "") if fires else _ALL_OVER
         alerts, reason = _alerts(event), _reason(event)
         # A reason that does not fit has a line of its own, below the name.
@@ -142,11 +142,12 @@ def _lasted(value: object, words: Callable[[float], str]) -> str:
 
 def _alerts(event: Item) -> str:
     """`error firing, missing resolved`."""
-    return plain_text(", ".join(f"{alert.get('name')} {alert.get('status')}" for alert in _alerts_of(event)))
+    return plain_text(", ".join(f"{alert.get('name')} {alert.get('status')}" for alert in alerts_of(event)))
 
 
-def _alerts_of(event: Item) -> list[Item]:
-    alerts = event.get("alerts")
+def alerts_of(item: Item) -> list[Item]:
+    """The alerts of an event or an instance, as far as they are any."""
+    alerts = item.get("alerts")
     return [alert for alert in alerts if isinstance(alert, dict)] if isinstance(alerts, list) else []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from watcher.cli.event_lines import reason_in_words
+from watcher.cli.event_lines import alerts_of, reason_in_words
 from watcher.cli.tables import STYLES, Since, Styled, print_table
 from watcher.cli.times import how_long, read_number, read_time
 from watcher.core.event_json import format_time
@@ -84,8 +84,7 @@ def _ends(item: Item) -> object:
 
 
 def _alerts(item: Item) -> object:
-    alerts = item.get("alerts")
-    firing = [alert for alert in alerts if isinstance(alert, dict)] if isinstance(alerts, list) else []
+    firing = alerts_of(item)
     severities = {str(alert.get("severity")) for alert in firing}
     worst = next((severity for severity in ("critical", "warning") if severity in severities), "")
     return Styled(",".join(str(alert.get("name")) for alert in firing), STYLES.get(worst, ""))

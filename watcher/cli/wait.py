@@ -31,6 +31,7 @@ from watcher.cli.waiting import Ending, Waiter
 from watcher.core.awaited import DELETED, Awaited, Outcome
 from watcher.core.clock import SystemClock
 from watcher.core.errors import ConfigurationError
+from watcher.core.event_json import reason_to_json
 from watcher.core.facts import Fact
 from watcher.core.model import InstanceState, Presence, Status
 from watcher.core.ports import CloudApi
@@ -147,7 +148,6 @@ def _tell(ending: Ending, awaited: Awaited, *, source: str, instance_id: str, ou
     if ending.meant is not None:
         message += f": did you mean {ending.meant}, which has this name?"
     if output is OutputFormat.JSON:
-        reason = state.reason if state is not None else None
         print_json(
             {
                 "outcome": verdict.outcome.value,
@@ -160,7 +160,7 @@ def _tell(ending: Ending, awaited: Awaited, *, source: str, instance_id: str, ou
                 "presence": state.presence.value if state is not None and state.status is not None else None,
                 "image_id": state.image_id if state is not None else "",
                 "waited_s": round(ending.waited_s, 3),
-                "reason": {"code": reason.code, "message": reason.message, "exact": reason.exact} if reason else None,
+                "reason": reason_to_json(state.reason) if state is not None else None,
                 "instance": json.loads(state.record) if state is not None else None,
             }
         )

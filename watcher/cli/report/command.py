@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from watcher.cli.client import Address, Client, address_of, ask
-from watcher.cli.history import MOST_EVENTS, alerts_in, known_of, load_history
+from watcher.cli.history import alerts_in, known_of, load_history
 from watcher.cli.options import DaemonConfigOption, UrlOption
 from watcher.cli.report.page import Material, page_of
 from watcher.cli.tables import plain_text
@@ -67,7 +67,7 @@ async def _load(client: Client, address: Address, begins_at: datetime, ends_at: 
     # Asked for before the events: who changes meanwhile has an event that says so.
     known = known_of(await client.items("/api/v1/instances", {}))
     firing = alerts_in(await client.items("/api/v1/alerts", {}))
-    history = await load_history(client, {}, since=begins_at, until=ends_at, most=MOST_EVENTS)
+    history = await load_history(client, {}, since=begins_at, until=ends_at)
     warn_of_gaps(history)
     return Material(
         history=history,
