@@ -103,7 +103,7 @@ async def test_who_takes_on_an_alert_is_not_reminded_of_it(cloud: Simulator, hoo
         [alert] = await items(watcher, tmp_path, "alerts")
         assert (alert["name"], alert["instance_id"], alert["acknowledged"]) == ("error", office, None)
         said = await ok(watcher, tmp_path, "ack", alert["fingerprint"], "--comment", "on it")
-        assert said == f"ada has taken on: error of office, since {alert['starts_at']}\n"
+        assert said == f"ada has acknowledged: error of office, since {alert['starts_at']}\n"
         await suppressed(watcher, 1, reason="acknowledged")
         before = len(hooks.received)
         await suppressed(watcher, 3, reason="acknowledged")

@@ -30,7 +30,7 @@ async def test_acknowledge(bench: Bench, browser: Browser) -> None:
         await dialog.get_by_label("Comment").fill("on it")
         await dialog.get_by_role("button", name="Acknowledge").click()
         taken = page.locator(".alert", has_text="office-1")
-        await expect(taken).to_contain_text("by ada just now: on it")
+        await expect(taken).to_contain_text("Acknowledgedby ada just now: on it")
         await expect(page.get_by_role("heading", level=1)).to_have_text("2 alerts fire: 2 critical, 1 acknowledged")
         await page.get_by_role("button", name="Acknowledge: In ERROR, office-2").click()
         await expect(page.get_by_label("Your name")).to_have_value("ada")

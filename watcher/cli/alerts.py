@@ -52,7 +52,7 @@ def ack(
         print_json(alert)
         return 0
     what = alert.get("instance_name") or alert.get("instance_id") or alert.get("source")
-    typer.echo(plain_text(f"{author} has taken on: {alert.get('name')} of {what}, since {alert.get('starts_at')}"))
+    typer.echo(plain_text(f"{author} has acknowledged: {alert.get('name')} of {what}, since {alert.get('starts_at')}"))
     if reason := reason_in_words(alert.get("reason")):
         typer.echo(f"reason: {reason}")
     if alert.get("runbook_url"):

@@ -156,8 +156,8 @@ def _reason(event: Item) -> str:
 
 
 def reason_in_words(reason: object) -> str:
-    """`WKS.0017: sysprep failed`; in front of a guess, `probably`."""
+    """`WKS.0017: sysprep failed`; in front of a guess, `likely`."""
     if not isinstance(reason, dict):
         return ""
     said = ": ".join(str(reason[key]) for key in ("code", "message") if reason.get(key))
-    return plain_text(f"probably {said}" if said and reason.get("exact") is False else said)
+    return plain_text(f"likely {said}" if said and reason.get("exact") is False else said)

@@ -38,8 +38,8 @@ def _alerts(status: Item) -> Iterator[tuple[bool, str]]:
     total = sum(counts.values())
     if total:
         told = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
-        taken_on = _count(status.get("acknowledged"))
-        more = f" ({taken_on} taken on)" if taken_on else ""
+        acked = _count(status.get("acknowledged"))
+        more = f" ({acked} acknowledged)" if acked else ""
         verb = "alert fires" if total == 1 else "alerts fire"
         yield counts["critical"] > 0, f"{total} {verb}: {told}{more}"
 

@@ -13,7 +13,7 @@ from watcher.cli.times import how_long, read_number, read_time
 from watcher.core.event_json import format_time
 
 Item = Mapping[str, Any]
-_SPARE_OF_ALERTS = ("INSTANCE", "SILENCED BY", "STATUS", "SOURCE", "TAKEN ON BY")
+_SPARE_OF_ALERTS = ("INSTANCE", "SILENCED BY", "STATUS", "SOURCE", "ACKED BY")
 
 
 def print_alerts(items: Sequence[Item], *, now: datetime | None = None, spare: Sequence[str] = ()) -> None:
@@ -21,14 +21,14 @@ def print_alerts(items: Sequence[Item], *, now: datetime | None = None, spare: S
     columns = ("fingerprint", "name", "severity", "starts_at", "source", "instance_id", "instance_name")
     print_table(
         (
-            *("FINGERPRINT", "ALERT", "SEVERITY", "SINCE", "SOURCE", "INSTANCE", "NAME", "STATUS", "TAKEN ON BY"),
+            *("FINGERPRINT", "ALERT", "SEVERITY", "SINCE", "SOURCE", "INSTANCE", "NAME", "STATUS", "ACKED BY"),
             *("SILENCED BY", "REASON"),
         ),
         [
             [
                 *(Since(item.get(key)) if key == "starts_at" else item.get(key) for key in columns),
                 item.get("instance_status"),
-                _taken_by(item),
+                _acked_by(item),
                 item.get("silenced_by"),
                 reason_in_words(item.get("reason")),
             ]
@@ -40,7 +40,7 @@ def print_alerts(items: Sequence[Item], *, now: datetime | None = None, spare: S
     )
 
 
-def _taken_by(alert: Item) -> object:
+def _acked_by(alert: Item) -> object:
     acknowledged = alert.get("acknowledged")
     return acknowledged.get("author") if isinstance(acknowledged, dict) else None
 

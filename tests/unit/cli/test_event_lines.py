@@ -53,7 +53,7 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
     shown = {**to_json(event(to_status="ERROR")), "reason": reason}
     first, second = on_a_terminal(shown)
     assert first.endswith("BUILDING → ERROR     23m")
-    assert second == " " * 20 + "probably WKS.0017: sysprep failed: " + "x" * 20
+    assert second == " " * 20 + "likely WKS.0017: sysprep failed: " + "x" * 20
     assert len(on_a_terminal(shown, width=160)) == 1
 
 

@@ -35,7 +35,7 @@ DOWN = {"name": "prod", "state": "down", "failing_since": format_time(at(0)), "s
         ),
         ({"instances": {"total": 0}}, [], "green", "All well: no instance is watched yet."),
         ({"alerts": {"critical": 1, "warning": 1}}, [], "red", "2 alerts fire: 1 critical, 1 warning."),
-        ({"alerts": {"warning": 1}, "acknowledged": 1}, [], "yellow", "1 alert fires: 1 warning (1 taken on)."),
+        ({"alerts": {"warning": 1}, "acknowledged": 1}, [], "yellow", "1 alert fires: 1 warning (1 acknowledged)."),
         ({}, [DOWN], "red", "Source prod does not answer for 12m."),
         ({}, [DOWN] * 3, "red", "3 of 3 sources do not answer: prod, prod, prod."),
         ({}, [{"name": "a", "state": "up", "stale": 2}], "yellow", "2 instances not observed when due."),

@@ -86,7 +86,7 @@ export class Alerts extends Section {
 }
 
 function taken({ author, comment, created_at: at }) {
-  return h('p.facts', h('span.tag', 'Taken on'), h('span', 'by ', foreign(author), ' ', timeTag(at), comment ? [': ', foreign(comment, 'text')] : null));
+  return h('p.facts', h('span.tag', 'Acknowledged'), h('span', 'by ', foreign(author), ' ', timeTag(at), comment ? [': ', foreign(comment, 'text')] : null));
 }
 
 function byWeight(one, other) {

@@ -121,7 +121,7 @@ function fires(event) {
 export function reasonWords(reason) {
   if (reason === null || typeof reason !== 'object') return null;
   const words = [plain(reason.code) && h('code', foreign(reason.code, 'code')), ' ', foreign(reason.message, 'text')];
-  if (reason.exact === false) words.push(' ', h('small', '(probably: found by time, not by id)'));
+  if (reason.exact === false) words.push(' ', h('small', '(likely: found by time, not by id)'));
   return words;
 }
 

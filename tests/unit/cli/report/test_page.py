@@ -96,7 +96,7 @@ def test_a_report_says_it_in_words_and_pictures() -> None:
     assert (summary.builds, summary.failed, summary.instances) == (2, 1, 1)
     for words in (
         "25 min",
-        "probably: sysprep failed",
+        "likely: sysprep failed",
         "WKS.0017",
         "50.0 %",
         "2026-01-01 00:26",
