@@ -182,8 +182,13 @@ def coverage_environment() -> dict[str, str]:
 
 async def command(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
     """Run `watcher …` to its end: exit code, standard output, standard error."""
+    return await ended(sys.executable, "-m", "watcher", *arguments, cwd=cwd, **environment)
+
+
+async def ended(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
+    """Run a program to its end; the same of it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "watcher", *arguments),
+        *arguments,
         cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "HOME": str(cwd), **environment, **coverage_environment()},
         stdin=asyncio.subprocess.DEVNULL,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.process import coverage_environment
+from tests.acceptance.process import ended
 from tests.components import program
 
 ROOT = Path(__file__).parents[2]
@@ -27,18 +26,7 @@ def home(tmp_path: Path) -> Path:
 
 
 async def run(home: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *arguments,
-        cwd=home,
-        env={"PATH": f"{home}/bin:/usr/bin:/bin", "HOME": str(home), **environment, **coverage_environment()},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60.0):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await ended(*arguments, cwd=home, PATH=f"{home}/bin:/usr/bin:/bin", **environment)
 
 
 async def test_bash_completes_what_it_was_installed_for(home: Path) -> None:
