@@ -22,7 +22,7 @@ from tests.fakes.sink import Sink
 from watcher.app import Daemon
 from watcher.core.clock import SystemClock
 from watcher.settings import Settings
-from watcher.simulator import Scenario, Simulator
+from watcher.simulator import Fault, Scenario, Simulator
 
 
 @dataclass
@@ -90,6 +90,19 @@ class Bench:
                 async with session.get(f"{self.url}/api/v1/instances", params={"q": name, "status": status}) as answer:
                     if (await answer.json())["items"]:
                         return
+
+    async def sources(self) -> dict[str, Any]:
+        """What the daemon answers of its sources."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/api/v1/sources") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def fail(self) -> None:
+        """Have the cloud refuse everything, and wait until the daemon has seen it."""
+        self.cloud.faults.add(Fault(kind="error", status=503, message="<b>closed</b>"))
+        async with asyncio.timeout(30):
+            while (await self.sources())["items"][0]["state"] != "down":
+                pass
 
     def put(self, name: str, status: str = "BUILT", **more: Any) -> str:
         """An instance of the cloud, as it is from now on; its id."""

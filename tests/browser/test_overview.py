@@ -16,7 +16,6 @@ from tests.browser import bench as benches
 from tests.browser.bench import Bench, Visit, visit
 from watcher.core.clock import SystemClock
 from watcher.simulator import Scenario
-from watcher.simulator.faults import Fault
 from watcher.simulator.scenario import InstanceSpec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -187,13 +186,33 @@ async def test_a_source_that_does_not_answer(browser: Browser, tmp_path: Path) -
         bench.put("office-1")
         async with visit(browser, bench.url) as seen:
             await headline(seen).to_have_text("All well: 1 instance, nothing fires")
-            bench.cloud.faults.add(Fault(kind="error", status=503, message="<b>closed</b>"))
+            await bench.fail()
             await seen.page.reload()
             await headline(seen).to_have_text(re.compile(r"^Source prod has not answered for \d+ s$"))
             source = seen.page.locator(".card", has_text="prod")
             await expect(source).to_contain_text("does not answer")
             await expect(source).to_contain_text("503")
             bench.cloud.faults.clear()
+
+
+async def test_a_source_that_fails_between_two_answers(browser: Browser, tmp_path: Path) -> None:
+    async with benches.bench(tmp_path, alerts={"unreachable": {"after": "1h"}}) as bench:
+        bench.put("office-1")
+        async with visit(browser, bench.url) as seen:
+            await headline(seen).to_have_text("All well: 1 instance, nothing fires")
+            answers = [await bench.sources()] * 2  # the page asks at its start, and when the stream is there
+            await bench.fail()
+
+            async def answer(route: Route) -> None:
+                if answers:
+                    await route.fulfill(json=answers.pop())
+                else:
+                    await route.continue_()
+
+            await seen.page.route("**/api/v1/sources", answer)
+            await seen.page.reload()
+            await headline(seen).to_have_text(re.compile(r"^Source prod has not answered for \d+ s$"))
+            await expect(seen.page.locator(".card", has_text="prod")).to_contain_text("does not answer")
 
 
 async def test_the_connection_is_lost_and_comes_back(bench: Bench, browser: Browser) -> None:

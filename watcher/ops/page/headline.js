@@ -8,13 +8,18 @@ import { count } from './words.js';
 export const LOOKS = { bad: 'cross', warn: 'warn', good: 'check', rest: 'what', busy: 'half' };
 const ORDER = ['bad', 'warn', 'busy'];
 
+/** The sources that do not answer. */
+export function downOf(sources) {
+  return listOf(sources).filter((source) => source.state === 'down');
+}
+
 /** What is wrong, worst first: `{tone, words}`, with `words` to be put into an element. Empty when all is well. */
 export function problemsOf(status, sources) {
   const found = [];
   const alerts = status.alerts ?? {};
   const firing = ['critical', 'warning', 'info'].filter((severity) => alerts[severity] > 0);
   const total = firing.reduce((sum, severity) => sum + alerts[severity], 0);
-  const down = listOf(sources).filter((source) => source.state === 'down');
+  const down = downOf(sources);
   if (status.healthy === false) {
     found.push({ tone: 'bad', words: ['watcher is not healthy: ', plain(status.why_unhealthy) || 'nobody may be told of anything'] });
   }

@@ -3,7 +3,7 @@
 import { Alerts } from './alerts.js';
 import { Deliveries } from './deliveries.js';
 import { h } from './dom.js';
-import { Headline } from './headline.js';
+import { downOf, Headline } from './headline.js';
 import { InstanceList } from './list.js';
 import { Silences } from './silences.js';
 import { Sources } from './sources.js';
@@ -40,14 +40,23 @@ export class Overview {
   }
 
   /** `/status`, or why there is none. */
-  showStatus(status, { error, isLost }) {
-    this.headline.show(status, this.sources.body?.items, { error, isLost });
+  showStatus(status, contact) {
+    this.headline.show(status, this.sources.body?.items, contact);
+    this.compareSources(status, contact);
     this.readOnly.hidden = status === null || status.can_write === true;
     this.readOnly.textContent = `Only to look at: ${status?.why_read_only || 'nothing can be changed from here'}`;
     this.list.showCounts(status, this.sources.body?.items);
     this.list.render();
     this.deliveries.showReceivers(status?.receivers);
     for (const part of [this.alerts, this.silences, this.deliveries]) part.render();
+  }
+
+  /** A source may have failed or come back between two answers: those that were asked for first are asked for once more. */
+  compareSources(status, contact) {
+    if (status === null || status === this.compared || this.sources.body === null) return;
+    if (status.sources?.down === downOf(this.sources.body.items).length) return;
+    this.compared = status;
+    this.sources.load().then(() => this.headline.show(status, this.sources.body.items, contact));
   }
 
   close() {}
