@@ -83,25 +83,29 @@ class Bench:
         if self._running is not None:
             await self._running
 
-    async def until(self, name: str, status: str) -> None:
-        """Wait until the daemon has seen an instance in a status."""
-        async with aiohttp.ClientSession() as session, asyncio.timeout(30):
-            while True:
-                async with session.get(f"{self.url}/api/v1/instances", params={"q": name, "status": status}) as answer:
-                    if (await answer.json())["items"]:
-                        return
-
-    async def sources(self) -> dict[str, Any]:
-        """What the daemon answers of its sources."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/api/v1/sources") as answer:
+    async def ask(self, path: str, **query: str) -> dict[str, Any]:
+        """What the daemon's API answers."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/api/v1/{path}", params=query) as answer:
             found: dict[str, Any] = await answer.json()
             return found
+
+    async def until(self, name: str, status: str) -> None:
+        """Wait until the daemon has seen an instance in a status."""
+        async with asyncio.timeout(30):
+            while not (await self.ask("instances", q=name, status=status))["items"]:
+                pass
+
+    async def until_dead(self, count: int) -> None:
+        """Wait until so many deliveries are dead."""
+        async with asyncio.timeout(30):
+            while len((await self.ask("deliveries", state="dead"))["items"]) < count:
+                pass
 
     async def fail(self) -> None:
         """Have the cloud refuse everything, and wait until the daemon has seen it."""
         self.cloud.faults.add(Fault(kind="error", status=503, message="<b>closed</b>"))
         async with asyncio.timeout(30):
-            while (await self.sources())["items"][0]["state"] != "down":
+            while (await self.ask("sources"))["items"][0]["state"] != "down":
                 pass
 
     def put(self, name: str, status: str = "BUILT", **more: Any) -> str:

@@ -45,7 +45,7 @@ async def test_nothing_serious_is_found(bench: Bench, browser: Browser) -> None:
     async with visit(browser, bench.url, bypass_csp=True) as seen:
         page = seen.page
         await expect(page.locator("a.row")).to_have_count(7)
-        await bench.sink.until(lambda received: len(received) >= 1)
+        await bench.until_dead(1)
         await page.reload()
         await expect(page.locator(".card", has_text="Failed").first).to_be_visible()
         await expect(page.locator("a.row")).to_have_count(7)

@@ -200,7 +200,7 @@ async def test_a_source_that_fails_between_two_answers(browser: Browser, tmp_pat
         bench.put("office-1")
         async with visit(browser, bench.url) as seen:
             await headline(seen).to_have_text("All well: 1 instance, nothing fires")
-            answers = [await bench.sources()] * 2  # the page asks at its start, and when the stream is there
+            answers = [await bench.ask("sources")] * 2  # the page asks at its start, and when the stream is there
             await bench.fail()
 
             async def answer(route: Route) -> None:

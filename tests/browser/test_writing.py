@@ -71,7 +71,7 @@ async def test_retry(bench: Bench, browser: Browser) -> None:
         office = bench.put(name)
         await bench.until(name, "BUILT")
         bench.put(name, "BUILDING", id=office)
-    await bench.sink.until(lambda received: len(received) >= 3)
+    await bench.until_dead(3)
     async with visit(browser, bench.url) as seen:
         page = seen.page
         failed = page.get_by_role("region", name="Notifications")
