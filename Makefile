@@ -16,7 +16,7 @@ help: ## List what can be made
 demo: $(VENV)/installed ## See it work: simulated cloud, daemon, notifications, metrics; ends after a minute
 	@$(BIN)/watcher demo --for 60s
 
-test: lint $(VENV)/components ## Lint, types, import contracts and all tests
+test: lint $(VENV)/components $(VENV)/helm ## Lint, types, import contracts and all tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=95 >/dev/null \
 		|| { $(BIN)/python -m coverage report; exit 1; }
 
@@ -35,10 +35,10 @@ bench: $(VENV)/developed ## Measure, as ratios taken side by side in one run
 	@$(BIN)/python -m benchmarks
 
 lock: ## Renew the hash-locked requirements (needs uv)
-	@for set in runtime build dev; do \
-		case $$set in runtime) what="pyproject.toml";; *) what="pyproject.toml --group $$set";; esac; \
-		case $$set in build) what="--group build";; esac; \
-		uv pip compile $$what --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	@for set in runtime build dev helm; do \
+		case $$set in runtime) what="pyproject.toml";; dev) what="pyproject.toml --group dev";; *) what="--group $$set";; esac; \
+		case $$set in helm) python=3.12;; *) python=3.11;; esac; \
+		uv pip compile $$what --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url --no-emit-find-links --quiet --output-file requirements/$$set.txt || exit 1; \
 	done
 
@@ -62,6 +62,13 @@ $(VENV)/installed: requirements/runtime.txt requirements/build.txt pyproject.tom
 $(VENV)/developed: requirements/dev.txt $(VENV)/installed
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Helm's library says that it needs Python 3.12, but runs on 3.11; where there is none, the tests of the chart say so.
+$(VENV)/helm: requirements/helm.txt | $(VENV)/developed
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+		$(PIP) install --ignore-requires-python --require-hashes -r requirements/helm.txt; \
+	fi
 	@touch $@
 
 # The real components that tests run against: installed from Debian where we may, else the tests say what is missing.
