@@ -23,6 +23,8 @@ from watcher.core.facts import (
     BudgetMet,
     BudgetShort,
     Committed,
+    ConfigurationApplied,
+    ConfigurationRefused,
     Delivered,
     DeliveryFailed,
     Fact,
@@ -139,8 +141,22 @@ class LogObserver:
                 self._log.info("refresh recovered", receiver=receiver)
             case TemplateFailed(receiver, why):
                 self._log.warning("template failed", receiver=receiver, error=why, do="the built-in text was sent")
+            case ConfigurationApplied() | ConfigurationRefused():
+                self._configuration(fact)
             case _:
                 self._polling(fact)
+
+    def _configuration(self, fact: ConfigurationApplied | ConfigurationRefused) -> None:
+        match fact:
+            case ConfigurationApplied(_, waiting, remarks):
+                self._log.info("configuration applied")
+                for key in waiting:
+                    self._log.warning("configuration waits", key=key, do="restart the watcher to have it applied")
+                for remark in remarks:
+                    self._log.warning("configuration", finding=remark)
+            case ConfigurationRefused(problems):
+                for problem in problems:
+                    self._log.error("configuration refused", problem=problem, do="mend it: the one before goes on")
 
     def _polling(self, fact: Fact) -> None:
         match fact:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -17,6 +19,8 @@ from watcher import __version__
 from watcher.core.errors import FailureReason
 from watcher.core.facts import (
     Committed,
+    ConfigurationApplied,
+    ConfigurationRefused,
     CycleFinished,
     Delivered,
     DeliveryFailed,
@@ -40,22 +44,26 @@ _REQUEST_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STATUSES = tuple(status.value for status in Status)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is known in advance: sources, receivers' types by name, alerts' severities by name.
+
+    Above `instance_limit` instances there are no metrics of single ones.
+    """
+
+    sources: Sequence[str] = ()
+    receivers: Mapping[str, str] = field(default_factory=dict)
+    alerts: Mapping[str, str] = field(default_factory=dict)
+    instance_limit: int = 2000
+
+
 class Metrics:
     """The `watcher_` metrics in a registry of their own; an observer of facts.
 
     Every label set known in advance is there from the start with 0, so that `increase()` sees the first one.
     """
 
-    def __init__(
-        self,
-        *,
-        sources: Iterable[str],
-        receivers: Mapping[str, str],
-        alerts: Mapping[str, str],
-        view: StateView,
-        instance_limit: int,
-    ) -> None:
-        """`receivers` maps names to types, `alerts` alert names to severities."""
+    def __init__(self, *, view: StateView) -> None:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -63,8 +71,33 @@ class Metrics:
         self._declare_observing()
         self._declare_polling()
         self._declare_delivery()
-        self._start_at_zero(tuple(sources), receivers)
-        self.registry.register(StateCollector(view=view, alerts=alerts, instance_limit=instance_limit))
+        self._by_source: set[str] = set()
+        self._by_receiver: set[tuple[str, str]] = set()
+        self._state = StateCollector(view=view)
+        self.registry.register(self._state)
+
+    def watch(self, measured: Measured) -> None:
+        """This is measured from now on: what is new begins at zero, what is gone is shown no more."""
+        self._state.measured = measured
+        by_source, by_receiver = set(measured.sources), set(measured.receivers.items())
+        for source in self._by_source - by_source:
+            for metric in self._of_sources:
+                metric.remove_by_labels({"source": source})
+        for receiver, _ in self._by_receiver - by_receiver:
+            for metric in self._of_receivers:
+                metric.remove_by_labels({"receiver": receiver})
+        self._start_at_zero(by_source - self._by_source, by_receiver - self._by_receiver)
+        self._by_source, self._by_receiver = by_source, by_receiver
+
+    @property
+    def _of_sources(self) -> tuple[MetricWrapperBase, ...]:
+        polling = (self._requests, self._request_s, self._cycle_s, self._lag_s, self._pace, self._stretch)
+        return (self._transitions, self._up, self._last_success, self._observations, *polling)
+
+    @property
+    def _of_receivers(self) -> tuple[MetricWrapperBase, ...]:
+        failures = (self._failed, self._template_failures, self._refresh_failures)
+        return (self._sent, self._latency_s, self._pending, self._dead, *failures)
 
     def _declare_service(self) -> None:
         build = Gauge("watcher_build_info", "The version that runs.", ["version"], registry=self.registry)
@@ -83,6 +116,9 @@ class Metrics:
         )
         self._reload_at = Gauge(
             "watcher_config_last_reload_success_timestamp_seconds", "When it was last good.", registry=self.registry
+        )
+        self._reload_failures = Counter(
+            "watcher_config_reload_failures_total", "Configurations that were refused.", registry=self.registry
         )
 
     def _declare_observing(self) -> None:
@@ -175,7 +211,7 @@ class Metrics:
             registry=registry,
         )
 
-    def _start_at_zero(self, sources: Iterable[str], receivers: Mapping[str, str]) -> None:
+    def _start_at_zero(self, sources: Iterable[str], receivers: Iterable[tuple[str, str]]) -> None:
         for source in sources:
             for metric in (self._up, self._last_success, self._observations, self._cycle_s, self._lag_s):
                 metric.labels(source)
@@ -187,18 +223,13 @@ class Metrics:
             for operation in ("ShowImageServer", "ListImageServers"):
                 self._requests.labels(source, operation, "200")
                 self._request_s.labels(source, operation)
-        for receiver, type_ in receivers.items():
+        for receiver, type_ in receivers:
             for metric in (self._sent, self._latency_s):
                 metric.labels(receiver, type_)
             for each in (self._pending, self._dead, self._template_failures, self._refresh_failures):
                 each.labels(receiver)
             for reason in FailureReason:
                 self._failed.labels(receiver, type_, reason.value)
-
-    def config_loaded(self, *, at_s: float) -> None:
-        """The configuration was good at this time (seconds since 1970)."""
-        self._reload_ok.set(1)
-        self._reload_at.set(at_s)
 
     def set_deliveries(self, counts: Mapping[tuple[str, DeliveryState], int], receivers: Iterable[str]) -> None:
         """The store's present counts of waiting and dead notifications."""
@@ -218,6 +249,12 @@ class Metrics:
                 self._cycle_finished(fact)
             case SourceFailed(source):
                 self._up.labels(source).set(0)
+            case ConfigurationApplied(at):
+                self._reload_ok.set(1)
+                self._reload_at.set(at.timestamp())
+            case ConfigurationRefused():
+                self._reload_ok.set(0)
+                self._reload_failures.inc()
             case Committed(events):
                 for event in events:
                     if event.kind is EventKind.TRANSITION:
@@ -233,13 +270,9 @@ class Metrics:
                 self._store_up.set(1)
             case HeartbeatSent(at):
                 self._heartbeat_at.set(at.timestamp())
-            case Delivered(receiver, type_, notification, at):
-                self._sent.labels(receiver, type_).inc()
-                latency_s = self._latency_s.labels(receiver, type_)
-                for event in notification.events:
-                    latency_s.observe(max(0.0, (at - event.observed_at).total_seconds()))
-            case DeliveryFailed(receiver, type_, _, error):
-                self._failed.labels(receiver, type_, error.reason.value).inc()
+            case Delivered() | DeliveryFailed():
+                if (fact.receiver, fact.receiver_type) in self._by_receiver:  # else one that has left ends its last try
+                    self._tried(fact)
             case Suppressed(_, reason):
                 self._suppressed.labels(reason.value).inc()
             case TemplateFailed(receiver):
@@ -248,6 +281,16 @@ class Metrics:
                 self._refresh_failures.labels(receiver).inc()
             case _:
                 pass
+
+    def _tried(self, fact: Delivered | DeliveryFailed) -> None:
+        match fact:
+            case Delivered(receiver, type_, notification, at):
+                self._sent.labels(receiver, type_).inc()
+                latency_s = self._latency_s.labels(receiver, type_)
+                for event in notification.events:
+                    latency_s.observe(max(0.0, (at - event.observed_at).total_seconds()))
+            case DeliveryFailed(receiver, type_, _, error):
+                self._failed.labels(receiver, type_, error.reason.value).inc()
 
     def _cycle_finished(self, fact: CycleFinished) -> None:
         self._cycle_s.labels(fact.source).observe(fact.duration_s)
@@ -262,10 +305,9 @@ class Metrics:
 class StateCollector(Collector):
     """What is so now, made from memory at each scrape: nothing is counted while polling."""
 
-    def __init__(self, *, view: StateView, alerts: Mapping[str, str], instance_limit: int) -> None:
+    def __init__(self, *, view: StateView) -> None:
         self._view = view
-        self._alerts = alerts
-        self._instance_limit = instance_limit
+        self.measured = Measured()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry need not scrape to learn the names."""
@@ -304,7 +346,7 @@ class StateCollector(Collector):
             "When the present status was first seen.",
             labels=["source", "instance_id"],
         )
-        if sum(map(len, states.values())) <= self._instance_limit:
+        if sum(map(len, states.values())) <= self.measured.instance_limit:
             for state in (state for of_source in states.values() for state in of_source):
                 for status in dict.fromkeys((*_STATUSES, state.status or Status.NULL)):
                     labels = [state.key.source, state.key.id, state.name, status]
@@ -326,7 +368,7 @@ class StateCollector(Collector):
     def _firing(self, known: Mapping[str, Collection[InstanceState]], sources: Mapping[str, SourceView]) -> Metric:
         family = GaugeMetricFamily("watcher_alerts", "Alerts firing now.", labels=["source", "name", "severity"])
         for source, of_source in known.items():
-            tally = Tally(dict.fromkeys(self._alerts.items(), 0))
+            tally = Tally(dict.fromkeys(self.measured.alerts.items(), 0))
             tally.update((alert.name, alert.severity.value) for state in of_source for alert in state.alerts)
             tally.update((alert.name, alert.severity.value) for alert in sources[source].alerts)
             for (name, severity), count in tally.items():

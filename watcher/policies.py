@@ -18,7 +18,8 @@ from watcher.core.ports import CloudApi
 from watcher.core.routing import Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
-from watcher.ops import Guard, SourceInfo
+from watcher.metrics import Measured
+from watcher.ops import Configured, Guard, SourceInfo
 from watcher.polling import Watched
 from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.links import Links
@@ -131,8 +132,34 @@ def links(settings: Settings) -> Links:
     )
 
 
-def source_infos(settings: Settings) -> list[SourceInfo]:
-    """What everybody may see of the configured sources."""
+def configured(settings: Settings) -> Configured:
+    """What the API shows of the settings, and who may do what over HTTP."""
+    web = settings.web
+    return Configured(
+        sources=_source_infos(settings),
+        receivers={receiver.name: receiver.type for receiver in settings.receivers},
+        pages=links(settings),
+        guard=guard(settings),
+        external_url=str(web.external_url) if web.external_url else None,
+    )
+
+
+def measured(settings: Settings) -> Measured:
+    """What the metrics tell of from the start."""
+    return Measured(
+        sources=[source.name for source in settings.sources],
+        receivers={receiver.name: receiver.type for receiver in settings.receivers},
+        alerts={name: severity.value for name, severity in alert_rules(settings).by_name.items()},
+        instance_limit=settings.web.metrics_instance_limit,
+    )
+
+
+def steady_intervals_s(settings: Settings) -> dict[str, float]:
+    """How often each source is asked at least."""
+    return {source.name: settings.poll_for(source).steady_interval.total_seconds() for source in settings.sources}
+
+
+def _source_infos(settings: Settings) -> list[SourceInfo]:
     polls = ((source, settings.poll_for(source)) for source in settings.sources)
     return [
         SourceInfo(

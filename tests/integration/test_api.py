@@ -32,7 +32,7 @@ from watcher.core.quiet import Acknowledgement, Silence
 from watcher.delivery import QuietKeeper
 from watcher.fields import Secret
 from watcher.matching import MatchSettings
-from watcher.ops import Api, EventStream, Guard, OpsServer, SourceInfo, SourceLog
+from watcher.ops import Api, Configured, EventStream, Guard, OpsServer, SourceInfo, SourceLog
 from watcher.ops.api.requests import cursor_of
 from watcher.receivers.links import Links
 from watcher.store import Store, open_store
@@ -81,20 +81,19 @@ class Bench:
     url: str = ""
 
     async def serve(self, **more: Any) -> OpsServer:
-        guard = Guard(**more)
+        pages = Links(
+            consoles={"prod": "https://console.example.com/"}, runbooks={"error": "https://wiki.example.com/"}
+        )
+        configured = Configured(
+            sources=[SOURCE], receivers={"hooks": "webhook", "chat": "slack"}, pages=pages, guard=Guard(**more)
+        )
         api = Api(
             view=self.view,
             quiet=self.quiet,
             store=self.store,
-            sources=[SOURCE],
+            configured=lambda: configured,
             log=self.log,
-            receivers={"hooks": "webhook", "chat": "slack"},
-            pages=Links(
-                consoles={"prod": "https://console.example.com/"}, runbooks={"error": "https://wiki.example.com/"}
-            ),
             wellness=Well(),
-            guard=guard,
-            external_url=None,
             on_retry=lambda: self.called.append("retry"),
             on_acknowledged=lambda: self.called.append("acknowledged"),
             clock=self.clock,
@@ -107,7 +106,7 @@ class Bench:
             refresh=self._refresh,
             wellness=Well(),
             routes=self.routes,
-            guard=guard,
+            guard=lambda: configured.guard,
             on_shutdown=self.stream.close,
         )
         self.url = await server.start()
@@ -137,7 +136,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     store = await open_store(f"sqlite:///{tmp_path / 'watcher.db'}")
     clock = FakeClock()
     called: list[str] = []
-    quiet = QuietKeeper(store=store, windows=(), clock=clock, on_change=lambda: called.append("change"))
+    quiet = QuietKeeper(store=store, clock=clock, on_change=lambda: called.append("change"))
     log, stream = SourceLog(clock=clock), EventStream(store=store, clock=clock)
     bench = Bench(store, quiet, clock, log, stream, called=called)
     server = await bench.serve()

@@ -22,6 +22,7 @@ from watcher import __version__
 from watcher.core.errors import CloudUnavailableError, ConfigurationError, FailureReason, StoreError
 from watcher.core.facts import (
     Committed,
+    ConfigurationApplied,
     CycleFinished,
     Delivered,
     DeliveryFailed,
@@ -33,20 +34,17 @@ from watcher.core.facts import (
 )
 from watcher.core.model import DeliveryState, InstanceKey, Notification
 from watcher.fields import Secret
-from watcher.metrics import Metrics
+from watcher.metrics import Measured, Metrics
 from watcher.ops import Guard, OpsServer, StoreHealth
 
 NASTY = 'a"b\\c\nd<img onerror=alert(1)>'
 
 
 def metrics_of(view: View, *, limit: int = 2000) -> Metrics:
-    return Metrics(
-        sources=["prod"],
-        receivers={"hooks": "webhook"},
-        alerts={"error": "critical", "missing": "warning", "unreachable": "critical"},
-        view=view,
-        instance_limit=limit,
-    )
+    metrics = Metrics(view=view)
+    alerts = {"error": "critical", "missing": "warning", "unreachable": "critical"}
+    metrics.watch(Measured(sources=["prod"], receivers={"hooks": "webhook"}, alerts=alerts, instance_limit=limit))
+    return metrics
 
 
 async def no_refresh() -> None:
@@ -55,7 +53,7 @@ async def no_refresh() -> None:
 
 @asynccontextmanager
 async def served(metrics: Metrics, **more: Any) -> AsyncIterator[str]:
-    given: dict[str, Any] = {"refresh": no_refresh, "wellness": Well(), "guard": Guard(), **more}
+    given: dict[str, Any] = {"refresh": no_refresh, "wellness": Well(), "guard": Guard, **more}
     server = OpsServer(host="127.0.0.1", port=0, registry=metrics.registry, **given)
     url = await server.start()
     try:
@@ -78,7 +76,7 @@ def busy_metrics() -> Metrics:
     gone, _ = history("DELETING", None, key=InstanceKey("prod", "gone"))
     view.by_source["prod"] = [state, odd, gone]
     told = Notification(id="n1", events=(event(),))
-    metrics.config_loaded(at_s=1.0)
+    metrics(ConfigurationApplied(at(1)))
     metrics(RequestFinished("prod", "ShowImageServer", "200", 0.02))
     metrics(Observed("prod", 3))
     metrics(CycleFinished("prod", 0.5, 0.1, ok=True, at=at(60), pace=0.5, stretch=2.0))
@@ -101,7 +99,7 @@ async def test_the_metrics_of_the_contract() -> None:
     expected: list[tuple[str, dict[str, str], float]] = [
         ("watcher_build_info", {"version": __version__}, 1),
         ("watcher_config_last_reload_successful", {}, 1),
-        ("watcher_config_last_reload_success_timestamp_seconds", {}, 1),
+        ("watcher_config_last_reload_success_timestamp_seconds", {}, at(1).timestamp()),
         ("watcher_instances", {"source": "prod", "status": "ERROR"}, 1),
         ("watcher_instances", {"source": "prod", "status": "FROBNICATING"}, 1),
         ("watcher_instances", {"source": "prod", "status": "BUILT"}, 0),
@@ -215,7 +213,7 @@ async def test_a_store_that_cannot_be_read_does_not_stop_the_scrape() -> None:
 async def test_with_a_token_all_but_health_needs_it(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("s3cret\n")
-    async with served(metrics_of(View()), guard=Guard(bearer_token=Secret(path=file))) as url:
+    async with served(metrics_of(View()), guard=lambda: Guard(bearer_token=Secret(path=file))) as url:
         for path in ("/", "/metrics", "/nonsense"):
             for wrong in ("", "Bearer", "Bearer s3cre", "Basic s3cret", "Bearer s3cret2", "Bearer \xe9"):
                 status, _, headers = await get(url + path, **({"Authorization": wrong} if wrong else {}))
@@ -246,7 +244,7 @@ async def test_an_address_that_cannot_be_had() -> None:
             registry=metrics_of(View()).registry,
             refresh=no_refresh,
             wellness=Well(),
-            guard=Guard(),
+            guard=Guard,
         )
         with pytest.raises(ConfigurationError, match="cannot listen"):
             await second.start()

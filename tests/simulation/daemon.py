@@ -51,7 +51,7 @@ class Daemon:
         self._on_event = on_event
         self._stop = asyncio.Event()
         self.is_up = False
-        self.quiet = QuietKeeper(store=store, windows=setup.windows, clock=clock, on_change=self._look_again)
+        self.quiet = QuietKeeper(store=store, clock=clock, on_change=self._look_again)
         self._workers = [
             DeliveryWorker(
                 receiver=inbox,
@@ -64,6 +64,7 @@ class Daemon:
             )
             for inbox in inboxes
         ]
+        self.quiet.set_windows(setup.windows)
         self._poller = SourcePoller(
             watched=setup.watched,
             api=cloud,

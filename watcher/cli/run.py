@@ -11,8 +11,8 @@ import sys
 import structlog
 
 from watcher import __version__
-from watcher.app import Daemon
-from watcher.cli.options import ConfigOption, read_settings
+from watcher.app import ConfigurationFile, Daemon
+from watcher.cli.options import ConfigOption
 from watcher.core.clock import SystemClock
 from watcher.core.errors import WatcherError
 from watcher.logging import configure_logging
@@ -20,11 +20,12 @@ from watcher.settings import Finding, Settings
 
 
 def run(config: ConfigOption) -> int:
-    """Watch until SIGTERM or SIGINT, then finish what is under way and exit 0."""
-    settings, findings = read_settings(config)
+    """Watch until SIGTERM or SIGINT, then finish what is under way and exit 0. SIGHUP reads FILE again."""
+    file = ConfigurationFile(config, os.environ, clock=SystemClock())
+    settings, findings = file.load()
     configure_logging(level=settings.log.level, style=settings.log.format)
     try:
-        return asyncio.run(_run(settings, findings))
+        return asyncio.run(_run(file, settings, findings))
     except ExceptionGroup as group:
         known, unknown = group.split(WatcherError)
         if unknown is not None or known is None:
@@ -33,19 +34,20 @@ def run(config: ConfigOption) -> int:
         raise known.exceptions[0] from group
 
 
-async def _run(settings: Settings, findings: tuple[Finding, ...]) -> int:
+async def _run(file: ConfigurationFile, settings: Settings, findings: tuple[Finding, ...]) -> int:
     log = structlog.stdlib.get_logger("watcher")
     for finding in findings:
         log.warning("configuration", finding=str(finding))
     stop = asyncio.Event()
-    _on_signals(stop, log)
     daemon = Daemon(
         settings=settings,
         environment=os.environ,
         clock=SystemClock(),
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
         output=sys.stdout,
+        file=file,
     )
+    _on_signals(stop, daemon, log)
 
     def started(url: str) -> None:
         instances = sum(len(source.instances) for source in settings.sources)
@@ -56,7 +58,7 @@ async def _run(settings: Settings, findings: tuple[Finding, ...]) -> int:
     return 0
 
 
-def _on_signals(stop: asyncio.Event, log: structlog.stdlib.BoundLogger) -> None:
+def _on_signals(stop: asyncio.Event, daemon: Daemon, log: structlog.stdlib.BoundLogger) -> None:
     def drain(name: str) -> None:
         log.info("draining", signal=name)
         stop.set()
@@ -64,7 +66,4 @@ def _on_signals(stop: asyncio.Event, log: structlog.stdlib.BoundLogger) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain, number.name)
-    # Unhandled, a SIGHUP would end the process: an operator who asks for a reload must not lose the watcher.
-    loop.add_signal_handler(
-        signal.SIGHUP, lambda: log.warning("reload is not available in this version: restart to apply changes")
-    )
+    loop.add_signal_handler(signal.SIGHUP, daemon.ask_to_reload)

@@ -22,6 +22,11 @@ class Budget:
         self._pace = 1.0
         self._paced_s = 0.0
 
+    def resize(self, *, requests: int, period_s: float) -> None:
+        """Another rate from now on; what was spent counts."""
+        self._requests = requests
+        self._period_s = period_s
+
     def pace(self, now_s: float) -> float:
         """The fraction of the configured rate that is used at present, 1 when all is well."""
         return min(1.0, self._pace + max(0.0, now_s - self._paced_s) * _RECOVERY_PER_S)

@@ -216,6 +216,22 @@ class HeartbeatMissed:
     first: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigurationApplied:
+    """The configuration applies as it now is, but for the keys `waiting` for a restart; `remarks` are warnings."""
+
+    at: datetime
+    waiting: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRefused:
+    """The configuration cannot be applied, for these reasons, a line each: the one before goes on."""
+
+    problems: Sequence[str]
+
+
 Fact = (
     RequestFinished
     | Observed
@@ -240,6 +256,8 @@ Fact = (
     | TemplateFailed
     | HeartbeatSent
     | HeartbeatMissed
+    | ConfigurationApplied
+    | ConfigurationRefused
 )
 Observer = Callable[[Fact], None]
 """Told of every fact. Must be quick and must not raise."""

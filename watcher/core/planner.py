@@ -101,6 +101,33 @@ class Schedule:
         self._pages: int | None = None
         self.stretch = 1.0
 
+    def follow(self, before: Schedule, *, now_s: float) -> None:
+        """Go on from another schedule of the same source: nobody is due later than by either of the two policies.
+
+        Who was not in it is due now. A sweep that was under way there is to begin anew.
+        """
+        kept, same = {key for key in self._ids if key in before._ids}, before._policy == self._policy
+        self._rides = before._rides and self._policy.mode is not Mode.GET
+        self._avoided = before._avoided
+        self.stretch = before.stretch
+        self._swept_s = before._swept_s
+        self._sweep_began_s = before._sweep_began_s
+        self._pages = before._pages
+        self._changing = before._changing & kept
+        self._unlisted = before._unlisted & kept
+        self._sweep_due_s = now_s if before._sweeping else before._sweep_due_s
+        if not same:
+            self._sweep_due_s = min(self._sweep_due_s, now_s + self._policy.steady_interval_s)
+        if self._discovers and not before._discovers:
+            self._sweep_due_s = _AT_ONCE_S
+        for instance_id in kept:
+            own_s = before._own_s.get(instance_id, None if self._rides else self._sweep_due_s)
+            if own_s is not None:
+                changing = instance_id in self._changing
+                interval_s = self._policy.interval_s if changing else self._policy.steady_interval_s
+                self._own_s[instance_id] = own_s if same else min(own_s, now_s + interval_s)
+        self._own_s |= {key: now_s for key in self._ids if key not in kept}
+
     # -- what is learned -------------------------------------------------------------------------------------------
 
     def set(self, instance_id: str, due_s: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from watcher.core.model import Instance, InstanceState
+from watcher.core.model import Instance, InstanceState, Presence
 
 _DEFAULT_PROJECT = "0"
 
@@ -60,6 +60,18 @@ class Watchlist:
     def remember(self, state: InstanceState) -> bool:
         """Watch an instance that an earlier run discovered, if a rule still means it; whether it is watched."""
         return self._consider(state.key.id, state.name, state.record)
+
+    def follow(self, before: Watchlist, states: Mapping[str, InstanceState]) -> None:
+        """Go on watching what another list of the same source watched, as far as a rule means it.
+
+        Where the rules are the same, also what was renamed since.
+        """
+        for instance_id in before.ids:
+            state = states.get(instance_id)
+            if self._rules == before._rules and not before.is_configured(instance_id):
+                self._ids.add(instance_id)
+            elif state is not None and state.presence is not Presence.DELETED:
+                self.remember(state)
 
     def _consider(self, instance_id: str, name: str, record: str) -> bool:
         if instance_id not in self._ids and any(self._means(rule, name, record) for rule in self._rules):

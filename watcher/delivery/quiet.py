@@ -31,20 +31,23 @@ class SilenceStore(Protocol):
 class QuietKeeper:
     """Knows what is quiet, without asking the store each time; `on_change` is called when that is another."""
 
-    def __init__(
-        self, *, store: SilenceStore, windows: Sequence[Window], clock: Clock, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, store: SilenceStore, clock: Clock, on_change: Callable[[], None]) -> None:
         self._store = store
-        self._windows = windows
         self._clock = clock
         self._on_change = on_change
-        self._quiet = Quiet(windows=windows)
+        self._quiet = Quiet()
 
     async def refresh(self) -> None:
         """Take up what is in the store, whoever wrote it; raises StoreError."""
         silences = tuple(await self._store.silences())
         if silences != self._quiet.silences:
-            self._quiet = Quiet(silences=silences, windows=self._windows)
+            self._quiet = Quiet(silences=silences, windows=self._quiet.windows)
+            self._on_change()
+
+    def set_windows(self, windows: Sequence[Window]) -> None:
+        """Other maintenance windows from now on."""
+        if windows != self._quiet.windows:
+            self._quiet = Quiet(silences=self._quiet.silences, windows=windows)
             self._on_change()
 
     def why_quiet(self, event: Event) -> Held | None:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from watcher.core.backoff import Backoff
 from watcher.core.budget import Budget
@@ -23,6 +24,7 @@ from watcher.delivery.sender import Sender, notification_of
 _LOOK_AGAIN_S = 60.0  # what somebody else than this process wrote is found within this time
 _SINGLES = 256  # looked at in one turn, where there are no digests
 _STORE_RETRY = Backoff(initial_s=1.0, max_s=10.0)
+_TURN_AT_MOST_S = 300.0  # it asks the store, and waits for nobody else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,30 +63,53 @@ class DeliveryWorker:
         rng: random.Random,
         observer: Observer,
     ) -> None:
-        self._receiver = receiver
         self._store = store
         self._quiet = quiet
-        self._policy = policy
         self._clock = clock
         self._rng = rng
         self._observer = observer
-        self._health = ReceiverHealth(backoff=policy.backoff, rng=rng)
+        self._wake = asyncio.Event()
+        self._draining = self._leaving = False
+        self._turn_began_s: float | None = None
+        self._store_failures = 0
+        self._look_s = 0.0
+        self._was_down = False
+        self._sending: dict[asyncio.Task[list[Attempt]], Sequence[Delivery]] = {}
+        self._by_others: set[asyncio.Task[list[Attempt]]] = set()
+        self._unrecorded: list[Attempt] = []
+        self._make_due = False
+        self._serve(receiver, policy)
+
+    def _serve(self, receiver: Receiver, policy: DeliveryPolicy) -> None:
+        self._receiver = receiver
+        self._policy = policy
+        self._health = ReceiverHealth(backoff=policy.backoff, rng=self._rng)
         self._sender = Sender(
             receiver=receiver,
             health=self._health,
             timeout_s=policy.timeout_s,
             max_age=policy.max_age,
-            clock=clock,
-            observer=observer,
+            clock=self._clock,
+            observer=self._observer,
         )
         self._budget = Budget(requests=policy.rate[0], period_s=policy.rate[1]) if policy.rate is not None else None
-        self._wake = asyncio.Event()
-        self._draining = False
-        self._store_failures = 0
-        self._look_s = 0.0
-        self._was_down = False
-        self._sending: dict[asyncio.Task[list[Attempt]], Sequence[Delivery]] = {}
-        self._unrecorded: list[Attempt] = []
+
+    def serve(self, receiver: Receiver, policy: DeliveryPolicy) -> asyncio.Future[Any]:
+        """Serve another receiver of the same name from now on, and try at once what the one before did not take.
+
+        Tries under way go on with the one before, which may be closed when what is returned is done.
+        """
+        self._serve(receiver, policy)
+        self._make_due = True
+        self._by_others |= self._sending.keys()
+        self.look_again()
+        return asyncio.gather(*self._sending, return_exceptions=True)
+
+    def why_stuck(self) -> str | None:
+        """In words what does not get on though it should, None when all does."""
+        if self._turn_began_s is None or self._clock.monotonic() - self._turn_began_s <= _TURN_AT_MOST_S:
+            return None
+        return f"the deliveries to {self._receiver.name} have not got on for {_TURN_AT_MOST_S:.0f} s"
 
     def notify(self) -> None:
         """Say that there may be something new to deliver."""
@@ -100,12 +125,19 @@ class DeliveryWorker:
         self._draining = True
         self._wake.set()
 
+    def leave(self) -> None:
+        """Finish what is under way and begin nothing more, then let `run` return."""
+        self._leaving = True
+        self._wake.set()
+
     async def run(self) -> None:
         """Deliver until drained. Cancelling it gives up tries under way; they stay pending in the store."""
         try:
             while True:
                 self._wake.clear()
+                self._turn_began_s = self._clock.monotonic()
                 wait_s = await self._turn()
+                self._turn_began_s = None
                 if wait_s is None:
                     return
                 if wait_s:
@@ -119,8 +151,9 @@ class DeliveryWorker:
         """Record what ended, start what is due; how long there is nothing more to do, None when drained."""
         try:
             await self._record()
-            await self._look_around()
-            started = await self._start_due()
+            if not self._leaving:
+                await self._look_around()
+            started = 0 if self._leaving else await self._start_due()
             idle_s = 0.0 if started else await self._idle_s()
         except StoreError as error:
             self._store_failures += 1
@@ -129,19 +162,23 @@ class DeliveryWorker:
         if self._store_failures:
             self._store_failures = 0
             self._observer(StoreRecovered(f"receiver {self._receiver.name}"))
-        if self._draining and not started and not self._sending and not self._is_paced:
+        if not self._sending and (self._leaving or (self._draining and not started and not self._is_paced)):
             return None
         return idle_s
 
     async def _record(self) -> None:
         for task in [task for task in self._sending if task.done()]:
             del self._sending[task]
+            if task in self._by_others:  # it failed at somebody who is not asked any more
+                self._by_others.discard(task)
+                self._make_due = True
             self._unrecorded += task.result()
         if self._unrecorded:
             await self._store.record(self._unrecorded)
             self._unrecorded = []
-        if self._was_down and self._health.well:
+        if self._make_due or (self._was_down and self._health.well):
             await self._store.make_due(self._receiver.name, now=self._clock.now())
+        self._make_due = False
         self._was_down = self._health.down
 
     async def _look_around(self) -> None:
@@ -255,6 +292,8 @@ class DeliveryWorker:
 
     async def _idle_s(self) -> float:
         """How long nothing will be due, unless a try ends or somebody calls."""
+        if self._leaving:
+            return _LOOK_AGAIN_S
         now, now_s = self._clock.now(), self._clock.monotonic()
         moments_s = [self._look_s]
         if now_s < self._health.paused_until_s:

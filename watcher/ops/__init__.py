@@ -1,20 +1,23 @@
 """What operators and machines look at from the side, and what they ask for: metrics, health, API and page over HTTP."""
 
-from watcher.ops.api import Api, SourceInfo, SourceLog
+from watcher.ops.api import Api, Configured, SourceInfo, SourceLog
 from watcher.ops.guard import Guard
 from watcher.ops.health import StoreHealth, Wellness
 from watcher.ops.heartbeat import Heartbeat
 from watcher.ops.progress import Progress
+from watcher.ops.reload import ReloadRoute
 from watcher.ops.server import OpsServer
 from watcher.ops.stream import EventStream
 
 __all__ = [
     "Api",
+    "Configured",
     "EventStream",
     "Guard",
     "Heartbeat",
     "OpsServer",
     "Progress",
+    "ReloadRoute",
     "SourceInfo",
     "SourceLog",
     "StoreHealth",

@@ -35,6 +35,10 @@ class StoreHealth:
             case _:
                 pass
 
+    def forget(self, who: str) -> None:
+        """It does not use the store any more."""
+        self._failing.pop(who, None)
+
     def unhealthy(self) -> str | None:
         """In words why the watcher is not healthy, None when it is."""
         return next(iter(self._failing.values()), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from watcher.core.clock import Clock
@@ -29,19 +29,30 @@ class Progress:
     then the watcher is blind. A source that is not asked at all counts.
     """
 
-    def __init__(self, *, steady_intervals_s: Mapping[str, float], beat_s: float, clock: Clock) -> None:
-        """`steady_intervals_s` is by source; `beat_s` is how often somebody wants to know."""
-        self._beat_s = beat_s
+    def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._steady_s = dict(steady_intervals_s)
+        self._beat_s = 0.0
+        self._steady_s: dict[str, float] = {}
         self._good_until_s: dict[str, float] = {}
         self._unwell: set[str] = set()
         self._refusing: set[str] = set()
 
+    def watch(self, *, steady_intervals_s: Mapping[str, float], receivers: Collection[str], beat_s: float) -> None:
+        """These are the sources and receivers from now on. A source that is new among others has time to be polled.
+
+        `steady_intervals_s` is by source; `beat_s` is how often somebody wants to know.
+        """
+        until_s = self._clock.monotonic() + _BEATS_WITHOUT_POLL * beat_s
+        new = steady_intervals_s.keys() - self._steady_s.keys() if self._steady_s else ()
+        self._good_until_s |= {source: until_s + _CYCLES * steady_intervals_s[source] for source in new}
+        self._steady_s, self._beat_s = dict(steady_intervals_s), beat_s
+        self._unwell &= self._steady_s.keys()
+        self._refusing &= set(receivers)
+
     def __call__(self, fact: Fact) -> None:
         """Note what happened."""
         match fact:
-            case CycleFinished(source, ok=True):
+            case CycleFinished(source, ok=True) if source in self._steady_s:
                 allowed_s = max(_BEATS_WITHOUT_POLL * self._beat_s, _CYCLES * self._steady_s[source] * fact.stretch)
                 self._good_until_s[source] = self._clock.monotonic() + allowed_s
             case SourceFailed(source):

@@ -47,7 +47,7 @@ class OpsServer:
         refresh: Callable[[], Awaitable[None]],
         wellness: Wellness,
         routes: Sequence[web.RouteDef] = (),
-        guard: Guard,
+        guard: Callable[[], Guard],
         on_shutdown: Callable[[], None] = lambda: None,
     ) -> None:
         self._host = host
@@ -100,7 +100,7 @@ class OpsServer:
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         response: web.StreamResponse
         try:
-            self._guard.check(request)
+            self._guard().check(request)
             response = await handler(request)
         except Problem as problem:
             response = problem.response()

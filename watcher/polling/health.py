@@ -27,19 +27,28 @@ class SourceHealth:
         self._suspects: set[str] = set()
         self._failures = 0
         self._well: bool | None = None
+        self.tried = False
         self.paused_until_s = 0.0
         self.error: CloudError | None = None
         self.failed_since_s: float | None = None
+
+    def follow(self, before: SourceHealth, *, same_connection: bool) -> None:
+        """Go on from another judge of the same source; one that is reached in another way is to be probed at once."""
+        self._failures = before._failures
+        self._well = before._well
+        self.tried = before.tried
+        self.error = before.error
+        self.failed_since_s = before.failed_since_s
+        if same_connection:
+            self._suspects = before._suspects
+            self.paused_until_s = before.paused_until_s
+        elif self._well:
+            self._well = None
 
     @property
     def well(self) -> bool:
         """Whether the latest answers were good ones."""
         return self._well is True
-
-    @property
-    def tried(self) -> bool:
-        """Whether it is known at all how the source is."""
-        return self._well is not None
 
     @property
     def refused(self) -> bool:
@@ -51,7 +60,7 @@ class SourceHealth:
         if now_s < self.paused_until_s:
             return False  # asked before the pause began: it says nothing of what the pause is for
         recovered = self._well is False
-        self._well = True
+        self._well = self.tried = True
         self._failures = 0
         self._suspects.clear()
         self.error = self.failed_since_s = None
@@ -67,7 +76,7 @@ class SourceHealth:
     def pause(self, error: CloudError, *, now_s: float) -> tuple[float, bool]:
         """Leave the source alone for a while: `(seconds, whether it was well until now or never asked)`."""
         first = self._well is not False
-        self._well = False
+        self._well, self.tried = False, True
         self._failures += 1
         self.error = error
         if self.failed_since_s is None:

@@ -93,6 +93,10 @@ class Ledger:
         where = self._where
         return [key for key in instance_ids if (listed := where.get(key)) is None or listed.sweep != sweep]
 
+    def forget_pages(self) -> None:
+        """Who is looked for on them is another: each page is to be read anew, though it be the same."""
+        self._pages.clear()
+
     def forget(self, instance_id: str) -> None:
         """It is watched no more. Its state stays: should it come back, its events go on being numbered."""
         self._where.pop(instance_id, None)

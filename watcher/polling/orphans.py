@@ -28,11 +28,12 @@ async def close_orphans(
     rules: AlertRules,
     receivers_for: Callable[[Event], tuple[str, ...]],
     clock: Clock,
-) -> None:
-    """End the alerts of all sources but these; raises StoreError."""
+) -> list[Event]:
+    """End the alerts of all sources but these; the events of that. Raises StoreError."""
     now, changes = clock.now(), list[Change]()
     for state in await store.alerting_beyond(sources):
         after, event = close(state, now=now, context=Context(rules=rules, previous_observed_at=state.observed_at))
         changes.append(Change(state=after, events=((event, receivers_for(event)),)))
     if changes:
         await store.commit(changes, now=now)
+    return [event for change in changes for event, _ in change.events]

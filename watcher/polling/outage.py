@@ -31,6 +31,11 @@ class OutageWatch:
         self._state = state
 
     @property
+    def state(self) -> InstanceState | None:
+        """The source's own state; None: there never was an alert of it."""
+        return self._state
+
+    @property
     def alerts(self) -> tuple[Alert, ...]:
         """What fires for the source as a whole."""
         return self._state.alerts if self._state is not None else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from watcher.core.budget import Budget
 from watcher.core.clock import Clock
@@ -11,7 +12,7 @@ from watcher.core.facts import BudgetMet, BudgetShort, CycleFinished, Observed, 
 from watcher.core.lessons import Lessons
 from watcher.core.model import Event, Instance, InstanceState, Presence
 from watcher.core.outage import source_key
-from watcher.core.planner import Mode, Plan, Schedule, pages_for
+from watcher.core.planner import Mode, Plan, PollPolicy, Schedule, pages_for
 from watcher.core.ports import Background, CloudApi, InstancePage, SourceView, StateStore
 from watcher.core.sweep import Sweep
 from watcher.core.watchlist import Watchlist
@@ -32,6 +33,15 @@ _SEEN_OF_LATE = 3  # steady intervals
 _CLEARLY = 1.1  # a demand that hovers about the budget, or grows a little, is told once
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What of a source lasts when it is watched in another way: what is known, not yet written, and already spent."""
+
+    ledger: Ledger
+    outbox: Outbox
+    budget: Budget
+
+
 class SourcePoller:
     """Knows the present state of a source's instances and keeps it true.
 
@@ -49,7 +59,9 @@ class SourcePoller:
         clock: Clock,
         rng: random.Random,
         observer: Observer,
+        before: SourcePoller | None = None,
     ) -> None:
+        """`before` is the poller of the same source in whose place this one goes on, between two of its cycles."""
         policy, source = watched.policy, watched.source
         self.source = source
         self._policy = policy
@@ -59,12 +71,12 @@ class SourcePoller:
         self._rng = rng
         self._observer = observer
         self._watchlist = Watchlist(watched.instances, watched.discover)
-        self._ledger = Ledger()
+        self.lasting: Lasting = before.lasting if before is not None else self._begin(policy)
+        self._ledger, self._outbox, self._budget = self.lasting.ledger, self.lasting.outbox, self.lasting.budget
+        self._budget.resize(requests=policy.budget_requests, period_s=policy.budget_period_s)
         self._schedule = Schedule(policy, ids=self._watchlist.ids, discovers=self._watchlist.discovers)
-        self._budget = Budget(requests=policy.budget_requests, period_s=policy.budget_period_s)
         self._health = SourceHealth(backoff=policy.backoff, rng=rng, concurrency=policy.concurrency)
         self._outage = OutageWatch(source=source, rules=watched.rules, health=self._health, clock=clock)
-        self._outbox = Outbox(source=source, store=store, clock=clock, rng=rng, observer=observer)
         self._timers = Timers()
         self._intake = Intake(
             watched=watched,
@@ -93,6 +105,15 @@ class SourcePoller:
         self._factor = 1.0
         self._ends_s = 0.0
         self._told_per_s = 0.0
+        if before is not None:
+            self._follow(before)
+
+    def _begin(self, policy: PollPolicy) -> Lasting:
+        outbox = Outbox(
+            source=self.source, store=self._store, clock=self._clock, rng=self._rng, observer=self._observer
+        )
+        budget = Budget(requests=policy.budget_requests, period_s=policy.budget_period_s)
+        return Lasting(Ledger(), outbox, budget)
 
     @property
     def tried(self) -> bool:
@@ -137,6 +158,29 @@ class SourcePoller:
                 self._intake.set_timer(state)
             elif state.alerts:
                 self._intake.close(state)
+
+    def _follow(self, before: SourcePoller) -> None:
+        """Know what the one before knew; nothing of it is asked or told again because of that."""
+        watched, were_watched, states = self._watchlist.ids, before._watchlist.ids, self._ledger.states
+        self._watchlist.follow(before._watchlist, states)
+        self._ledger.forget_pages()
+        self._schedule.follow(before._schedule, now_s=self._clock.monotonic())
+        self._health.follow(before._health, same_connection=self._api is before._api)
+        self._outage.remember(before._outage.state)
+        self._trouble.follow(before._trouble)
+        self._intake.lessons = before._intake.lessons
+        self._intake.untried = (before._intake.untried & watched) | (watched - were_watched)
+        self._sweeps, self._swept, self._told_per_s = before._sweeps, before._swept, before._told_per_s
+        for instance_id in watched & states.keys():
+            self._intake.set_timer(states[instance_id])
+        for instance_id in were_watched - watched:
+            self._ledger.forget(instance_id)
+            if instance_id in states and states[instance_id].alerts:
+                self._intake.close(states[instance_id])
+
+    async def flush(self) -> bool:
+        """Commit what waits; whether nothing waits any more."""
+        return await self._outbox.flush() is None
 
     async def cycle(self) -> float:
         """Ask what is due and commit what changed; how many seconds to wait before the next cycle."""

@@ -53,6 +53,14 @@ class Trouble:
         self._list_retry_s: float | None = None
         self._list_failures = 0
 
+    def follow(self, before: Trouble) -> None:
+        """Go on from what another one knew of the same source."""
+        self._failures = {key: count for key, count in before._failures.items() if key in self._watchlist.ids}
+        self._unreadable = before._unreadable
+        self._list_is_suspect = before._list_is_suspect
+        self._list_retry_s = before._list_retry_s
+        self._list_failures = before._list_failures
+
     @property
     def failing(self) -> int:
         """How many instances could not be observed when they last were asked for."""

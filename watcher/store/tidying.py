@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,13 +24,13 @@ class Forgetting(Protocol):
         ...
 
 
-async def keep_tidy(store: Forgetting, *, retention: timedelta, clock: Clock, observer: Observer) -> None:
-    """Forget what is older than `retention`, in small steps, again and again, until cancelled."""
+async def keep_tidy(store: Forgetting, *, retention: Callable[[], timedelta], clock: Clock, observer: Observer) -> None:
+    """Forget what is older than `retention()`, in small steps, again and again, until cancelled."""
     failing = False
     while True:
         wait_s = _EVERY_S
         try:
-            if await store.prune(before=clock.now() - retention, limit=_AT_A_TIME) == _AT_A_TIME:
+            if await store.prune(before=clock.now() - retention(), limit=_AT_A_TIME) == _AT_A_TIME:
                 wait_s = _BETWEEN_S
             if failing:
                 observer(StoreRecovered(_WHO))

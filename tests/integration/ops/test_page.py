@@ -29,7 +29,7 @@ async def no_refresh() -> None:
 @asynccontextmanager
 async def serving() -> AsyncIterator[str]:
     server = OpsServer(
-        host="127.0.0.1", port=0, registry=CollectorRegistry(), refresh=no_refresh, wellness=Well(), guard=Guard()
+        host="127.0.0.1", port=0, registry=CollectorRegistry(), refresh=no_refresh, wellness=Well(), guard=Guard
     )
     yield await server.start()
     await server.close()

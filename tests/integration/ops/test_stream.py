@@ -133,7 +133,7 @@ async def serving(folder: Path, *, stuck_s: float = 30, max_clients: int = 300) 
         refresh=_nothing,
         wellness=Well(),
         routes=bench.stream.routes(),
-        guard=Guard(),
+        guard=Guard,
         on_shutdown=bench.stream.close,
     )
     bench.url = await server.start()

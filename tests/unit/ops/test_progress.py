@@ -26,9 +26,13 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.progress = Progress(steady_intervals_s={"a": 10.0, "b": 10.0}, beat_s=5.0, clock=self.clock)
+        self.progress = Progress(clock=self.clock)
+        self.watch("a", "b")
         self.polled("a")
         self.polled("b")
+
+    def watch(self, *sources: str) -> None:
+        self.progress.watch(steady_intervals_s=dict.fromkeys(sources, 10.0), receivers=["hooks"], beat_s=5.0)
 
     def polled(self, source: str, *, ok: bool = True, stretch: float = 1.0) -> None:
         self.progress(CycleFinished(source, 0.1, 0.0, ok=ok, at=self.clock.now(), pace=1.0, stretch=stretch))
@@ -55,7 +59,9 @@ async def test_all_is_well_while_all_are_polled() -> None:
 
 def test_before_the_first_poll_nothing_is_known_to_be_well() -> None:
     clock = FakeClock(start=at(100))
-    assert Progress(steady_intervals_s={"a": 10.0}, beat_s=5.0, clock=clock).why_not(oldest_pending_at=None) is not None
+    progress = Progress(clock=clock)
+    progress.watch(steady_intervals_s={"a": 10.0}, receivers=[], beat_s=5.0)
+    assert progress.why_not(oldest_pending_at=None) is not None
 
 
 async def test_what_is_stretched_has_as_much_more_time() -> None:

@@ -31,7 +31,9 @@ class Shelf:
 async def looks(shelf: Shelf, *, seconds: float) -> tuple[list[float], list[Fact]]:
     """When it was looked for what is old, and what was told meanwhile."""
     clock, facts = FakeClock(at(0)), list[Fact]()
-    task = asyncio.create_task(keep_tidy(shelf, retention=timedelta(days=90), clock=clock, observer=facts.append))
+    task = asyncio.create_task(
+        keep_tidy(shelf, retention=lambda: timedelta(days=90), clock=clock, observer=facts.append)
+    )
     await clock.advance(seconds)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -10,10 +10,11 @@ from watcher.core.clock import Clock
 from watcher.core.model import Event, EventKind, Severity
 from watcher.core.ports import Background, InstanceView
 from watcher.core.quiet import Acknowledgement, Held
+from watcher.ops.api.configured import Present
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.requests import AckBody, AlertPath, AlertsQuery
 from watcher.ops.api.shapes import AlertList, FiringShape
-from watcher.ops.api.views import Firing, Key, Pages, Taken, firing, firing_to_json, page_of, taken_of, taken_on
+from watcher.ops.api.views import Firing, Key, Taken, firing, firing_to_json, page_of, taken_of, taken_on
 from watcher.ops.problems import Problem
 
 _FAR_MS = 10**15  # a time in milliseconds that is later than any other: what is left until then sorts the latest first
@@ -41,14 +42,14 @@ class Alerts:
         store: AcknowledgementStore,
         why_quiet: Callable[[Event], Held | None],
         on_acknowledged: Callable[[], None],
-        pages: Pages,
+        configured: Present,
         clock: Clock,
     ) -> None:
         self._view = view
         self._store = store
         self._why_quiet = why_quiet
         self._on_acknowledged = on_acknowledged
-        self._pages = pages
+        self._configured = configured
         self._clock = clock
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -115,7 +116,7 @@ class Alerts:
             background=background,
             taken=taken,
             silenced_by=self._silenced_by(each, background),
-            pages=self._pages,
+            pages=self._configured().pages,
         )
 
     def _silenced_by(self, each: Firing, background: Background) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from watcher.core.clock import Clock
 from watcher.core.model import DeliveryState
 from watcher.core.ports import DeliveryReport
+from watcher.ops.api.configured import Present
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.requests import DeliveriesQuery, DeliveryPath, NoBody
 from watcher.ops.api.shapes import DeliveryList, DeliveryShape, Retried
@@ -43,18 +44,18 @@ class DeliveryReports(Protocol):
 
 
 class Deliveries:
-    """The handlers of `/deliveries`; `receivers` are the types by name, `on_retry` is called when some are pending."""
+    """The handlers of `/deliveries`; `on_retry` is called when some are pending."""
 
     def __init__(
         self,
         *,
         store: DeliveryReports,
-        receivers: Mapping[str, str],
+        configured: Present,
         on_retry: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._store = store
-        self._receivers = receivers
+        self._configured = configured
         self._on_retry = on_retry
         self._clock = clock
 
@@ -102,15 +103,15 @@ class Deliveries:
         return listed(map(self._show, shown), after=str(shown[-1].delivery.id) if len(found) > query.limit else None)
 
     def _show(self, report: DeliveryReport) -> dict[str, Any]:
-        return delivery_to_json(report, receiver_type=self._receivers.get(report.delivery.receiver))
+        return delivery_to_json(report, receiver_type=self._configured().receivers.get(report.delivery.receiver))
 
     async def _retry(self, path: DeliveryPath, body: NoBody) -> Mapping[str, Any]:  # noqa: ARG002 - read, and empty
         report = await self._report(path.id)
         if report.state is not DeliveryState.DEAD:
             raise Problem(409, f"delivery {path.id} is {report.state.value}: only what is dead is tried again")
-        if report.delivery.receiver not in self._receivers:
+        if report.delivery.receiver not in self._configured().receivers:
             raise Problem(409, f"receiver {report.delivery.receiver!r} is no longer in the configuration")
-        await self._store.retry([path.id], receivers=self._receivers, now=self._clock.now())
+        await self._store.retry([path.id], receivers=self._configured().receivers, now=self._clock.now())
         shown = self._show(await self._report(path.id))
         self._on_retry()
         return shown
@@ -122,6 +123,6 @@ class Deliveries:
         raise Problem(404, f"there is no delivery {delivery_id}: see /api/v1/deliveries")
 
     async def _retry_all(self, body: NoBody) -> Mapping[str, Any]:  # noqa: ARG002 - read, and empty
-        count = await self._store.retry(None, receivers=self._receivers, now=self._clock.now())
+        count = await self._store.retry(None, receivers=self._configured().receivers, now=self._clock.now())
         self._on_retry()
         return {"retried": count}

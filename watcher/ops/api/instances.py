@@ -9,10 +9,11 @@ from watcher.core.clock import Clock
 from watcher.core.lifecycle import is_changing
 from watcher.core.model import InstanceState, Presence, Severity, Status
 from watcher.core.ports import InstanceView
+from watcher.ops.api.configured import Present
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.requests import InstancePath, InstancesQuery
 from watcher.ops.api.shapes import InstanceDetail, InstanceList
-from watcher.ops.api.views import Key, Pages, instance_to_json, page_of, record_of
+from watcher.ops.api.views import Key, instance_to_json, page_of, record_of
 from watcher.ops.problems import Problem
 
 _FIRST = {"source": "/items/0/source", "id": "/items/0/id"}
@@ -21,9 +22,9 @@ _FIRST = {"source": "/items/0/source", "id": "/items/0/id"}
 class Instances:
     """The handlers of `/instances`."""
 
-    def __init__(self, *, view: InstanceView, pages: Pages, clock: Clock) -> None:
+    def __init__(self, *, view: InstanceView, configured: Present, clock: Clock) -> None:
         self._view = view
-        self._pages = pages
+        self._configured = configured
         self._clock = clock
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -51,7 +52,7 @@ class Instances:
         now = self._clock.now()
 
         def show(state: InstanceState) -> dict[str, Any]:
-            return instance_to_json(state, self._view.background(state), now=now, pages=self._pages)
+            return instance_to_json(state, self._view.background(state), now=now, pages=self._configured().pages)
 
         key = _by_problems if query.order == "problems" else _by_id
         return page_of(self._chosen(query), query, key=key, show=show)
@@ -81,7 +82,9 @@ class Instances:
 
     async def _show(self, path: InstancePath) -> Mapping[str, Any]:
         state = find_state(self._view, path)
-        shown = instance_to_json(state, self._view.background(state), now=self._clock.now(), pages=self._pages)
+        shown = instance_to_json(
+            state, self._view.background(state), now=self._clock.now(), pages=self._configured().pages
+        )
         return {**shown, "instance": record_of(state)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,22 +12,11 @@ from watcher.core.clock import Clock
 from watcher.core.event_json import alert_to_json, optional_time_to_json
 from watcher.core.facts import CycleFinished, Fact, SourceFailed, SourceRecovered
 from watcher.core.ports import InstanceView
+from watcher.ops.api.configured import Present, SourceInfo
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.requests import PageQuery
 from watcher.ops.api.shapes import SourceList
-from watcher.ops.api.views import Pages, page_of, word_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceInfo:
-    """What is configured of a source, as far as everybody may see it; times in seconds."""
-
-    name: str
-    region: str | None
-    project_id: str | None
-    interval_s: float
-    steady_interval_s: float
-    mode: str
+from watcher.ops.api.views import page_of, word_of
 
 
 @dataclass(slots=True)
@@ -78,6 +67,10 @@ class SourceLog:
         """What is known of one."""
         return self._seen.setdefault(source, _Seen())
 
+    def watch(self, sources: Collection[str]) -> None:
+        """These are the sources from now on."""
+        self._seen = {source: seen for source, seen in self._seen.items() if source in sources}
+
     def down(self) -> int:
         """How many do not answer."""
         return sum(seen.error is not None for seen in self._seen.values())
@@ -86,11 +79,10 @@ class SourceLog:
 class Sources:
     """The handlers of `/sources`."""
 
-    def __init__(self, *, sources: Sequence[SourceInfo], log: SourceLog, view: InstanceView, pages: Pages) -> None:
-        self._sources = sources
+    def __init__(self, *, configured: Present, log: SourceLog, view: InstanceView) -> None:
+        self._configured = configured
         self._log = log
         self._view = view
-        self._pages = pages
 
     def endpoints(self) -> Iterator[Endpoint]:
         """What may be asked."""
@@ -104,7 +96,7 @@ class Sources:
         )
 
     async def _list(self, query: PageQuery) -> Mapping[str, Any]:
-        return page_of(self._sources, query, key=lambda source: (source.name,), show=self._show)
+        return page_of(self._configured().sources, query, key=lambda source: (source.name,), show=self._show)
 
     def _show(self, source: SourceInfo) -> dict[str, Any]:
         seen, view = self._log.of(source.name), self._view.sources()[source.name]
@@ -132,6 +124,6 @@ class Sources:
                 "steady_interval_s": source.steady_interval_s,
                 "mode": source.mode,
             },
-            "console_url": self._pages.console(source.name),
+            "console_url": self._configured().pages.console(source.name),
             "alerts": [alert_to_json(alert) for alert in view.alerts],
         }

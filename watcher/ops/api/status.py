@@ -12,11 +12,11 @@ from watcher.core.event_json import format_time
 from watcher.core.model import DeliveryState, Severity
 from watcher.core.ports import InstanceView
 from watcher.core.quiet import Acknowledgement, Silence
+from watcher.ops.api.configured import Present
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.shapes import Status
 from watcher.ops.api.sources import SourceLog
 from watcher.ops.api.views import firing, taken_of, taken_on, word_of
-from watcher.ops.guard import Guard
 from watcher.ops.health import Wellness
 
 
@@ -33,7 +33,7 @@ class StatusStore(Protocol):
 
 
 class StatusReport:
-    """The handler of `/status`; `receivers` are the types by name."""
+    """The handler of `/status`."""
 
     def __init__(
         self,
@@ -41,21 +41,17 @@ class StatusReport:
         view: InstanceView,
         store: StatusStore,
         silences: Callable[[], Collection[Silence]],
-        receivers: Mapping[str, str],
+        configured: Present,
         log: SourceLog,
         wellness: Wellness,
-        guard: Guard,
-        external_url: str | None,
         clock: Clock,
     ) -> None:
         self._view = view
         self._store = store
         self._silences = silences
-        self._receivers = receivers
+        self._configured = configured
         self._log = log
         self._wellness = wellness
-        self._guard = guard
-        self._external_url = external_url
         self._clock = clock
         self._started_at = clock.now()
 
@@ -72,7 +68,7 @@ class StatusReport:
     async def _show(self) -> Mapping[str, Any]:
         unfinished = await self._store.unfinished()
         taken = taken_of(await self._store.acknowledgements())
-        now, states = self._clock.now(), self._view.states()
+        now, states, configured = self._clock.now(), self._view.states(), self._configured()
         fires = [each.alert for each in firing(self._view)]
         severities = Counter(alert.severity for alert in fires)
         not_ready, unhealthy = self._wellness.not_ready(), self._wellness.unhealthy()
@@ -84,9 +80,9 @@ class StatusReport:
             "why_not_ready": not_ready,
             "healthy": unhealthy is None,
             "why_unhealthy": unhealthy,
-            "can_write": self._guard.why_read_only is None,
-            "why_read_only": self._guard.why_read_only,
-            "external_url": self._external_url,
+            "can_write": configured.guard.why_read_only is None,
+            "why_read_only": configured.guard.why_read_only,
+            "external_url": configured.external_url,
             "instances": {
                 "total": sum(map(len, states.values())),
                 "by_status": dict(Counter(word_of(state) for of_source in states.values() for state in of_source)),
@@ -104,7 +100,7 @@ class StatusReport:
                     "pending": unfinished.get((name, DeliveryState.PENDING), 0),
                     "dead": unfinished.get((name, DeliveryState.DEAD), 0),
                 }
-                for name, type_ in self._receivers.items()
+                for name, type_ in configured.receivers.items()
             ],
             "silences": sum(silence.is_active(now) for silence in self._silences()),
             "sources": {"total": len(states), "down": self._log.down()},

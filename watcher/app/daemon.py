@@ -1,0 +1,349 @@
+"""The daemon: what runs, what it is told by, and in which order it starts, changes and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any, TextIO
+
+from watcher.app.configuration import ConfigurationFile, applicable
+from watcher.app.receivers import Receivers, ReceiversChange
+from watcher.app.sources import Sources, SourcesChange
+from watcher.core.clock import Clock
+from watcher.core.errors import ConfigurationError, StoreError, WatcherError
+from watcher.core.facts import Committed, ConfigurationApplied, ConfigurationRefused, Fact, Observer, tell_all
+from watcher.core.model import Event, InstanceState
+from watcher.core.ports import Background, SourceView
+from watcher.delivery import QuietKeeper
+from watcher.logging import LogObserver, configure_logging
+from watcher.metrics import Metrics
+from watcher.ops import Api, EventStream, Heartbeat, OpsServer, Progress, ReloadRoute, SourceLog, StoreHealth
+from watcher.policies import alert_rules, configured, measured, routing_table, steady_intervals_s, windows
+from watcher.polling import PollScheduler, close_orphans
+from watcher.settings import Settings
+from watcher.store import Store, keep_tidy, open_store
+
+_POLLS_DEADLINE_S = 5.0
+_DELIVERIES_DEADLINE_S = 15.0  # with the polls' 5 s well below the 30 s that Kubernetes waits before it kills
+_STORE_AGAIN_S = 10.0
+
+
+class Daemon:
+    """One watcher process. `run` returns after a drain, or raises what went wrong."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        environment: Mapping[str, str],
+        clock: Clock,
+        rng: random.Random,
+        output: TextIO,
+        file: ConfigurationFile | None = None,
+    ) -> None:
+        """`file` is where the settings are from: it is watched, and read again when somebody asks."""
+        self._settings = settings
+        self._environment = environment
+        self._clock = clock
+        self._rng = rng
+        self._output = output
+        self._file = file
+        self._routes, self._configured = routing_table(settings), configured(settings)
+        self._health = StoreHealth()
+        self._metrics = Metrics(view=self)
+        self._progress = Progress(clock=clock)
+        self._source_log = SourceLog(clock=clock)
+        self._scheduler = PollScheduler(clock=clock)
+        self._reload_asked = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._background: set[asyncio.Task[None]] = set()
+        self._beating: asyncio.Task[None] | None = None
+        self._is_started = self._was_ready = self._is_draining = False
+
+    async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
+        """Work until `stop` is set, then drain. `on_started` is given the URL served.
+
+        Raises ConfigurationError or StoreError when it cannot start.
+        """
+        async with AsyncExitStack() as stack:
+            store = await open_store(self._settings.store.required_secret("url").reveal())
+            stack.push_async_callback(store.close)
+            self._build(store)
+            self._show()
+            await self._quiet.refresh()
+            stack.push_async_callback(self._receivers.close)
+            receivers = self._receivers.prepare(self._settings)
+            stack.push_async_callback(self._sources.close)
+            sources = await self._sources.prepare(self._settings)
+            server = self._server()
+            stack.push_async_callback(server.close)
+            self._sources.swap(sources)
+            on_started(await server.start())
+            self._metrics(ConfigurationApplied(self._clock.now()))
+            await self._settle()
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._receivers.swap(receivers)
+                self._beating = self._beat()
+                await self._supervise(stop)
+
+    def _build(self, store: Store) -> None:
+        self._store = store
+        self._stream = EventStream(store=store, clock=self._clock)
+        self._observer: Observer = tell_all(
+            self._metrics,
+            LogObserver(),
+            self._health,
+            self._progress,
+            self._source_log,
+            self._stream,
+            self._wake_receivers,
+        )
+        self._quiet = QuietKeeper(store=store, clock=self._clock, on_change=self._look_again)
+        self._sources = Sources(
+            scheduler=self._scheduler,
+            store=store,
+            receivers_for=self._receivers_for,
+            environment=self._environment,
+            clock=self._clock,
+            rng=self._rng,
+            observer=self._observer,
+        )
+        self._receivers = Receivers(
+            store=store,
+            quiet=self._quiet,
+            output=self._output,
+            clock=self._clock,
+            rng=self._rng,
+            observer=self._observer,
+            spawn=lambda work, name: self._group.create_task(work, name=name),
+        )
+
+    async def _supervise(self, stop: asyncio.Event) -> None:
+        polling = self._group.create_task(self._for_ever("scheduler", self._scheduler.run()), name="scheduler")
+        tidying = keep_tidy(
+            self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
+        )
+        endless = {"retention": tidying, "stream": self._stream.run(), "reload": self._reload_when_asked()}
+        if self._file is not None:
+            endless["configuration file"] = self._reload_when_changed(self._file)
+        for name, work in endless.items():
+            self._spawn(self._for_ever(name, work), name)
+        self._is_started = True
+        await stop.wait()
+        self._is_draining = True
+        for task in tuple(self._background):
+            task.cancel()
+        await self._scheduler.stop(deadline_s=_POLLS_DEADLINE_S)
+        await self._receivers.drain(deadline_s=_DELIVERIES_DEADLINE_S)
+        await polling
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Have something run until the watcher drains."""
+        task = self._group.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _for_ever(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        await work
+        if not self._is_draining:
+            raise RuntimeError(f"{name} ended though nobody asked it to")
+
+    # -- reload ----------------------------------------------------------------------------------------------------
+
+    def ask_to_reload(self) -> None:
+        """Have the configuration file read again soon."""
+        self._reload_asked.set()
+
+    async def reload(self) -> tuple[str, ...]:
+        """Apply what the configuration file holds now; the keys that wait for a restart.
+
+        Raises ConfigurationError or StoreError when that cannot be: nothing has changed then.
+        """
+        async with self._reloading:
+            try:
+                waiting, remarks = await self._reload()
+            except (ConfigurationError, StoreError) as error:
+                self._observer(ConfigurationRefused(str(error).splitlines()))
+                raise
+            self._observer(ConfigurationApplied(self._clock.now(), waiting, remarks))
+            return waiting
+
+    async def _reload(self) -> tuple[tuple[str, ...], list[str]]:
+        if self._file is None:
+            raise ConfigurationError("this watcher runs without a configuration file")
+        wanted, findings = await asyncio.to_thread(self._file.load)
+        settings, waiting = applicable(wanted, self._settings)
+        if settings != self._settings:
+            await self._apply(settings)
+        return waiting, list(map(str, findings))
+
+    async def _apply(self, settings: Settings) -> None:
+        try:
+            sources, receivers = await self._sources.prepare(settings), self._receivers.prepare(settings)
+            await self._sources.hold(sources)
+            if not self._is_started or self._is_draining:
+                raise ConfigurationError("the watcher starts or stops at this moment")
+            self._swap(settings, sources, receivers)
+        finally:
+            await self._sources.tidy()
+            await self._receivers.tidy()
+
+    def _swap(self, settings: Settings, sources: SourcesChange, receivers: ReceiversChange) -> None:
+        """From one set of settings to another at once: nothing is awaited here, so nobody sees half of each."""
+        before, self._settings = self._settings, settings
+        self._routes, self._configured = routing_table(settings), configured(settings)
+        self._sources.swap(sources)
+        self._receivers.swap(receivers)
+        self._show()
+        if settings.log != before.log:
+            configure_logging(level=settings.log.level, style=settings.log.format)
+        if settings.heartbeat != before.heartbeat:
+            if self._beating is not None:
+                self._beating.cancel()
+            self._beating = self._beat()
+        self._spawn(self._settle_soon(), "settling")
+
+    def _show(self) -> None:
+        """Have those who count, log and keep quiet go by the settings."""
+        settings, beat = self._settings, self._settings.heartbeat
+        self._metrics.watch(measured(settings))
+        self._progress.watch(
+            steady_intervals_s=steady_intervals_s(settings),
+            receivers=self._configured.receivers,
+            beat_s=beat.interval.total_seconds() if beat is not None else 0.0,
+        )
+        self._source_log.watch({source.name for source in settings.sources})
+        self._quiet.set_windows(windows(settings))
+
+    async def _settle_soon(self) -> None:
+        """Settle when those that are gone have ended what they had under way, and the store can be written."""
+        await self._receivers.gone()
+        while True:
+            with suppress(StoreError):
+                await self._settle()
+                return
+            await self._clock.sleep(_STORE_AGAIN_S)
+
+    async def _settle(self) -> None:
+        """What waits for receivers that are gone is dead, and alerts of sources that are gone are over."""
+        now, settings = self._clock.now(), self._settings
+        await self._store.bury(receivers=[receiver.name for receiver in settings.receivers], now=now)
+        closed = await close_orphans(
+            self._store,
+            sources=[source.name for source in settings.sources],
+            rules=alert_rules(settings),
+            receivers_for=self._routes.receivers_for,
+            clock=self._clock,
+        )
+        if closed:
+            self._observer(Committed(closed))
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            with suppress(WatcherError):  # told by the observer
+                await self.reload()
+
+    async def _reload_when_changed(self, file: ConfigurationFile) -> None:
+        while True:
+            await file.changed()
+            self._reload_asked.set()
+
+    # -- what others look at ---------------------------------------------------------------------------------------
+
+    def states(self) -> Mapping[str, Collection[InstanceState]]:
+        """The present state of every instance, by source."""
+        return self._sources.states()
+
+    def sources(self) -> Mapping[str, SourceView]:
+        """The present state of every source."""
+        return self._sources.sources()
+
+    def background(self, state: InstanceState) -> Background:
+        """What is known of an instance beside this state of it."""
+        return self._sources.background(state)
+
+    def stuck(self) -> str | None:
+        """What does not get on though it should: only a restart helps. None when all does."""
+        return self._scheduler.why_stuck() or self._receivers.why_stuck()
+
+    def unhealthy(self) -> str | None:
+        """Why the watcher cannot do its work, None when it can."""
+        return self._health.unhealthy() or self.stuck()
+
+    def not_ready(self) -> str | None:
+        """Why the watcher is not to be asked yet, or not any more; None when it is."""
+        if self._is_draining:
+            return "it is draining"
+        if self._was_ready:
+            return None  # a source that a reload brings makes no difference to who asks for the others
+        if not self._is_started:
+            return "it is starting"
+        untried = self._sources.untried
+        self._was_ready = not untried
+        return f"not yet tried: {', '.join(untried)}" if untried else None
+
+    def _receivers_for(self, event: Event) -> tuple[str, ...]:
+        return self._routes.receivers_for(event)
+
+    def _look_again(self) -> None:
+        self._receivers.look_again()
+
+    def _wake_receivers(self, fact: Fact) -> None:
+        if isinstance(fact, Committed):
+            self._receivers.wake()
+
+    def _beat(self) -> asyncio.Task[None] | None:
+        """The dead man's switch, where there is one."""
+        section = self._settings.heartbeat
+        if section is None:
+            return None
+
+        async def why_not() -> str | None:
+            try:
+                oldest_pending_at = await self._store.oldest_pending_at()
+            except StoreError as error:
+                return str(error)
+            return self.unhealthy() or self._progress.why_not(oldest_pending_at=oldest_pending_at)
+
+        heartbeat = Heartbeat(
+            url=section.required_secret("url"),
+            interval_s=section.interval.total_seconds(),
+            why_not=why_not,
+            clock=self._clock,
+            observer=self._observer,
+        )
+        return self._spawn(self._for_ever("heartbeat", heartbeat.run()), "heartbeat")
+
+    def _server(self) -> OpsServer:
+        web = self._settings.web
+
+        async def refresh() -> None:
+            self._metrics.set_deliveries(await self._store.unfinished(), self._configured.receivers)
+
+        api = Api(
+            view=self,
+            quiet=self._quiet,
+            store=self._store,
+            configured=lambda: self._configured,
+            log=self._source_log,
+            wellness=self,
+            on_retry=self._receivers.wake,
+            on_acknowledged=self._receivers.refresh,
+            clock=self._clock,
+        )
+        return OpsServer(
+            host=web.listen.host,
+            port=web.listen.port,
+            registry=self._metrics.registry,
+            refresh=refresh,
+            wellness=self,
+            routes=[*api.routes(), *self._stream.routes(), *ReloadRoute(self.reload).routes()],
+            guard=lambda: self._configured.guard,
+            on_shutdown=self._stream.close,
+        )

@@ -1,0 +1,52 @@
+"""Noticing that files have changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+
+from watcher.core.clock import Clock
+
+_LOOK_S = 1.0
+
+_Signs = tuple[tuple[int, ...] | None, ...]
+
+
+class FileWatch:
+    """Looks at files once a second and says when they are others than before.
+
+    By their status, which follows symbolic links: so it sees a file that is replaced (as editors do) and the swapped
+    link of a ConfigMap or Secret, on any file system, and needs none of the kernel's scarce inotify instances.
+    """
+
+    def __init__(self, paths: Collection[Path], *, clock: Clock) -> None:
+        self._paths = tuple(paths)
+        self._clock = clock
+        self._known = self._signs()
+
+    def settle(self) -> None:
+        """The files as they are now are known."""
+        self._known = self._signs()
+
+    async def changed(self) -> None:
+        """Wait until they are others, and were so at two looks: a file may be half written at the first."""
+        seen = self._known
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            now = await asyncio.to_thread(self._signs)
+            if now == seen != self._known:
+                self._known = now
+                return
+            seen = now
+
+    def _signs(self) -> _Signs:
+        return tuple(map(_sign, self._paths))
+
+
+def _sign(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
