@@ -22,6 +22,7 @@ class Reply:
     """One answer. `reset` closes the connection, `hang` never answers, `cut` is half a body, `endless` has no end.
 
     `raw` are the very bytes to send in place of it all; with `hang`, nothing more comes and the connection stays open.
+    Any of it waits until `after` is set.
     """
 
     status: int = 200
@@ -32,6 +33,7 @@ class Reply:
     cut: bool = False
     endless: bool = False
     raw: bytes = b""
+    after: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Sink:
         reply = self.replies.popleft() if self.replies else self.good
         transport = request.transport
         assert transport is not None
+        if reply.after is not None:
+            await reply.after.wait()
         if reply.raw:
             transport.write(reply.raw)
         if reply.hang:
