@@ -125,7 +125,7 @@ async def test_all_that_can_change_changes_during_a_build_and_nothing_is_lost_or
         held.good = Reply(after=release)
         async with running(config) as watcher:
             await observed(watcher, "BUILDING")
-            await hooks.until(lambda received: len(received) == 9)  # three errors, to three of them
+            await hooks.until(lambda received: len(received) >= 9)  # three errors, to three of them
             await settled(watcher, "hooks", "moves", "goes")
             await held.until(lambda received: len(received) == 1)  # one at a time until it has taken one
             before = await watcher.metrics()
@@ -139,12 +139,12 @@ async def test_all_that_can_change_changes_during_a_build_and_nothing_is_lost_or
             cloud.advance(7200)
             await elsewhere.until(lambda _: len(told(elsewhere, "new")) == 1)
             release.set()
-            await held.until(lambda received: len(received) == 3)
+            await held.until(lambda received: len(received) >= 3)
             async with asyncio.timeout(30):
                 while sample(await metrics(watcher), "watcher_notifications_pending", receiver="held"):
                     pass
             cloud.world.put(id=stays, status="BUILT")
-            await held.until(lambda received: len(received) == 6)  # and the end of the three alerts it was told of
+            await held.until(lambda received: len(received) >= 6)  # and the end of the three alerts it was told of
             assert (await metrics(watcher))["watcher_config_reload_failures_total"] == 0
             _, shown = await watcher.get("/api/v1/sources", **TOKEN)
             assert [each["name"] for each in json.loads(shown)["items"]] == ["office", "prod"]
