@@ -45,7 +45,11 @@ class Bench:
         self.updating = updating
         self.poller = self.fresh_poller()
 
-    def fresh_poller(self) -> SourcePoller:
+    def change(self) -> None:
+        """Go on with a poller for what is configured here now."""
+        self.poller = self.fresh_poller(self.poller)
+
+    def fresh_poller(self, before: SourcePoller | None = None) -> SourcePoller:
         return SourcePoller(
             watched=Watched(
                 source="prod",
@@ -61,6 +65,7 @@ class Bench:
             clock=self.clock,
             rng=random.Random(7),
             observer=self.facts.append,
+            before=before,
         )
 
     async def cycles(self, count: int) -> float:

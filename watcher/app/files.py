@@ -23,22 +23,26 @@ class FileWatch:
     def __init__(self, paths: Collection[Path], *, clock: Clock) -> None:
         self._paths = tuple(paths)
         self._clock = clock
-        self._known = self._signs()
+        self._known = self._seen = self._signs()
 
     def settle(self) -> None:
         """The files as they are now are known."""
         self._known = self._signs()
 
     async def changed(self) -> None:
-        """Wait until they are others, and were so at two looks: a file may be half written at the first."""
-        seen = self._known
+        """Wait until they are others."""
         while True:
             await self._clock.sleep(_LOOK_S)
-            now = await asyncio.to_thread(self._signs)
-            if now == seen != self._known:
-                self._known = now
+            if await asyncio.to_thread(self.look):
                 return
-            seen = now
+
+    def look(self) -> bool:
+        """Look once: whether they are others, and were so at the look before. One that is half written changes again."""
+        seen, self._seen = self._seen, self._signs()
+        if self._seen != seen or seen == self._known:
+            return False
+        self._known = seen
+        return True
 
     def _signs(self) -> _Signs:
         return tuple(map(_sign, self._paths))

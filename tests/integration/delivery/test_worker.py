@@ -459,3 +459,95 @@ async def test_when_it_takes_something_again_what_failed_before_is_tried_at_once
     assert bench.clock.monotonic() - recovered_s < 10.0
     bench.worker.drain()
     await running
+
+
+class Others(ScriptedReceiver):
+    """The receiver of that name as it is configured now."""
+
+
+async def test_another_receiver_of_the_name_gets_what_the_one_before_did_not_take_and_nothing_twice(
+    store: Store,
+) -> None:
+    bench = Bench(store, ScriptedReceiver(refusal(), refusal(), refusal(), refusal()), digest_over=0)
+    told = await bench.write("a", "b", "c")
+    running = asyncio.create_task(bench.worker.run())
+    await bench.until(ReceiverFailed, 1)
+    others = Others()
+    under_way = bench.worker.serve(others, DeliveryPolicy(digest_over=0))
+    await bench.until(Delivered, len(told))
+    await under_way
+    assert sorted(notification.id for notification in others.accepted) == sorted(event.id for event in told)
+    assert bench.receiver.accepted == []
+    bench.worker.drain()
+    await running
+    assert await store.unfinished() == {}
+
+
+async def test_a_try_under_way_ends_as_it_began_and_keeps_the_order(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), at_once=1)
+    bench.receiver.gate = asyncio.Event()
+    told = await bench.write("a", statuses=("CREATING", "ACTIVE", "BUILDING"))
+    running = asyncio.create_task(bench.worker.run())
+    while not bench.receiver.tries:
+        await store.unfinished()
+    others = Others()
+    under_way = bench.worker.serve(others, DeliveryPolicy())
+    assert not under_way.done()
+    assert others.tries == []
+    bench.receiver.gate.set()
+    await bench.until(Delivered, 2)
+    assert under_way.done()
+    assert [[n.id for n in receiver.accepted] for receiver in (bench.receiver, others)] == [[told[0].id], [told[1].id]]
+    bench.worker.drain()
+    await running
+
+
+async def test_a_try_that_fails_at_the_one_before_is_made_at_once_at_the_other(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(refusal(retry_after_s=3600)))
+    bench.receiver.gate = asyncio.Event()
+    [told] = await bench.write("a")
+    running = asyncio.create_task(bench.worker.run())
+    while not bench.receiver.tries:
+        await store.unfinished()
+    others = Others()
+    bench.worker.serve(others, DeliveryPolicy())
+    bench.receiver.gate.set()
+    await bench.until(Delivered, 1)
+    assert [n.id for n in others.accepted] == [told.id]
+    bench.worker.drain()
+    await running
+
+
+async def test_one_that_leaves_ends_what_is_under_way_and_begins_nothing(store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(), at_once=1)
+    bench.receiver.gate = asyncio.Event()
+    await bench.write("a", "b")
+    running = asyncio.create_task(bench.worker.run())
+    while not bench.receiver.tries:
+        await store.unfinished()
+    bench.worker.leave()
+    await bench.clock.settle()
+    assert not running.done()
+    bench.receiver.gate.set()
+    await running
+    assert len(bench.receiver.accepted) == 1
+    assert await store.unfinished() == {("hooks", DeliveryState.PENDING): 1}
+
+
+async def test_a_worker_whom_the_store_does_not_answer_is_stuck(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(store, ScriptedReceiver())
+    asked = asyncio.Event()
+
+    async def silent(*_: object, **__: object) -> list[Any]:
+        asked.set()
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(bench.quiet, "refresh", silent)
+    running = asyncio.create_task(bench.worker.run())
+    await asked.wait()
+    await bench.clock.advance(300.0)
+    assert bench.worker.why_stuck() is None
+    await bench.clock.advance(1.0)
+    assert bench.worker.why_stuck() == "the deliveries to hooks have not got on for 300 s"
+    running.cancel()

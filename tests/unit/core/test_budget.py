@@ -59,3 +59,12 @@ def test_however_often_it_is_throttled_one_request_remains() -> None:
     for _ in range(50):
         budget.throttled(0.0)
     assert budget.available(0.0) == 1
+
+
+def test_another_rate_counts_what_was_spent() -> None:
+    budget = Budget(requests=10, period_s=60.0)
+    budget.spend(0.0)
+    budget.spend(0.0)
+    budget.resize(requests=6, period_s=30.0)
+    assert budget.available(1.0) == 4
+    assert budget.available(30.0) == 6

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.fakes.values import history, instance
+from watcher.core.model import InstanceKey, InstanceState
 from watcher.core.watchlist import DiscoverRule, Watchlist
 
 
@@ -64,3 +67,27 @@ def test_renamed_it_stays_watched_until_it_is_gone() -> None:
 
 def test_what_is_configured_is_watched_whatever_the_rules_mean() -> None:
     assert Watchlist({"1": {}}, [DiscoverRule(name="lab-*")]).ids == {"1"}
+
+
+def discovered(name: str) -> InstanceState:
+    return replace(history("BUILT", key=InstanceKey("prod", name))[0], name=name)
+
+
+def test_another_list_goes_on_watching_what_its_rules_mean() -> None:
+    office, lab = DiscoverRule(name="office-*"), DiscoverRule(name="lab-*")
+    before = Watchlist({"named": {}}, (office, lab))
+    states = {name: discovered(name) for name in ("office-1", "lab-1", "lab-2")}
+    for state in states.values():
+        assert before.remember(state)
+    after = Watchlist({"new": {}}, (lab,))
+    after.follow(before, states)
+    assert after.ids == {"new", "lab-1", "lab-2"}
+
+
+def test_with_the_same_rules_what_was_renamed_stays() -> None:
+    rule = DiscoverRule(name="office-*")
+    before = Watchlist({"named": {}}, (rule,))
+    assert before.remember(discovered("office-1"))
+    after = Watchlist({}, (rule,))
+    after.follow(before, {"office-1": discovered("another name")})
+    assert after.ids == {"office-1"}

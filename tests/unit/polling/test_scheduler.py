@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from tests.fakes.clock import FakeClock
 from watcher.core.clock import SystemClock
 from watcher.polling.scheduler import PollScheduler
 
@@ -140,3 +141,93 @@ async def test_sources_start_one_after_the_other() -> None:
     await scheduler.stop(deadline_s=1.0)
     await running
     assert started_s[-1] - started_s[0] > 0.2
+
+
+async def test_a_source_can_come_change_and_go_while_others_go_on() -> None:
+    scheduler, calls, news = PollScheduler(clock=SystemClock()), list[str](), asyncio.Event()
+    gate = asyncio.Event()
+
+    async def cycle(name: str) -> float:
+        calls.append(name)
+        news.set()
+        if name == "a":
+            await gate.wait()
+        return 3600.0
+
+    async def called(name: str) -> None:
+        while name not in calls:
+            news.clear()
+            await news.wait()
+
+    scheduler.add("a", partial(cycle, "a"))
+    running = asyncio.create_task(scheduler.run())
+    await called("a")
+    scheduler.add("b", partial(cycle, "b"))
+    await called("b")
+    held = asyncio.create_task(scheduler.hold("a"))
+    await cycle_turn()
+    assert not held.done()
+    gate.set()
+    await held
+    scheduler.add("a", partial(cycle, "a in another way"))
+    await called("a in another way")
+    await scheduler.hold("b")
+    scheduler.remove("b")
+    assert calls == ["a", "b", "a in another way"]
+    await scheduler.stop(deadline_s=1.0)
+    await running
+
+
+async def test_who_is_held_does_not_begin() -> None:
+    scheduler, again = PollScheduler(clock=SystemClock()), asyncio.Event()
+    turns = 0
+
+    async def cycle() -> float:
+        nonlocal turns
+        turns += 1
+        again.set()
+        return 0.0
+
+    async def other() -> float:
+        return 0.0
+
+    scheduler.add("a", cycle)
+    scheduler.add("b", other)
+    running = asyncio.create_task(scheduler.run())
+    await again.wait()
+    await scheduler.hold("a")
+    before = turns
+    for _ in range(200):
+        await cycle_turn()
+    assert turns == before
+    again.clear()
+    scheduler.add("a", cycle)
+    await again.wait()
+    await scheduler.stop(deadline_s=1.0)
+    await running
+
+
+async def test_it_says_what_does_not_get_on() -> None:
+    clock = FakeClock()
+    scheduler, begun, release = PollScheduler(clock=clock), asyncio.Event(), asyncio.Event()
+
+    async def cycle() -> float:
+        begun.set()
+        await release.wait()
+        return 3600.0
+
+    assert scheduler.why_stuck() is None
+    scheduler.add("slow", cycle, at_most_s=100.0)
+    running = asyncio.create_task(scheduler.run())
+    await begun.wait()
+    await clock.advance(100.0)
+    assert scheduler.why_stuck() is None
+    await clock.advance(5.0)
+    assert scheduler.why_stuck() == "a poll cycle of source slow has been under way for 105 s"
+    release.set()
+    await clock.settle()
+    assert scheduler.why_stuck() is None
+    clock._elapsed_s += 61.0  # time passes and nobody is woken: the loop runs, the scheduler does not
+    assert scheduler.why_stuck() == "the scheduler has done nothing for 61 s"
+    await scheduler.stop(deadline_s=1.0)
+    await running
