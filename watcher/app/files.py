@@ -37,7 +37,7 @@ class FileWatch:
                 return
 
     def look(self) -> bool:
-        """Look once: whether they are others, and were so at the look before. One that is half written changes again."""
+        """Look once: whether they are others, and were so at the last look; what is half written changes again."""
         seen, self._seen = self._seen, self._signs()
         if self._seen != seen or seen == self._known:
             return False
