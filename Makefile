@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The first of these that is 3.11 or newer; set PYTHON to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium
+DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium docker-compose podman runc mmdebstrap systemd
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,8 @@ bench: $(VENV)/developed ## Measure, as ratios taken side by side in one run
 	@$(BIN)/python -m benchmarks
 
 lock: ## Renew the hash-locked requirements (needs uv)
-	@for set in runtime build dev helm; do \
-		case $$set in runtime) what="pyproject.toml";; dev) what="pyproject.toml --group dev";; *) what="--group $$set";; esac; \
+	@for set in runtime image build dev helm; do \
+		case $$set in runtime) what="pyproject.toml";; image) what="pyproject.toml --all-extras";; dev) what="pyproject.toml --group dev";; *) what="--group $$set";; esac; \
 		case $$set in helm) python=3.12;; *) python=3.11;; esac; \
 		uv pip compile $$what --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url --no-emit-find-links --quiet --output-file requirements/$$set.txt || exit 1; \

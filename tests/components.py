@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
@@ -20,13 +20,14 @@ import pytest
 
 def program(name: str, *, package: str) -> str:
     """Where it is; without it a test is skipped and says what to install, and fails where `CI` is true."""
-    path = shutil.which(name)
-    if path is None:
-        message = f"{name} is missing: apt-get install {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
+    return shutil.which(name) or missing(f"{name} is missing: apt-get install {package}")
+
+
+def missing(message: str) -> NoReturn:
+    """Skip the test for want of something, and fail where `CI` is true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def free_port() -> int:
@@ -113,6 +114,50 @@ async def alertmanager(
         url = f"http://127.0.0.1:{port}{prefix}"
         await ready(f"{url}/-/ready", session=session, running=running, log=log)
         yield Alertmanager(url, session, running)
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running Prometheus: what it answers to queries."""
+
+    url: str
+    session: aiohttp.ClientSession
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series of an instant query: `metric` (labels) and `value` (time and the value as text)."""
+        found: list[dict[str, Any]] = (await self._get("query", query=expression))["result"]
+        return found
+
+    async def label_values(self, label: str, series: str) -> list[str]:
+        """The values that a label has in these series."""
+        found: list[str] = await self._get(f"label/{label}/values", **{"match[]": series})
+        return found
+
+    async def _get(self, path: str, **params: str) -> Any:
+        async with self.session.get(f"{self.url}/api/v1/{path}", params=params) as response:
+            assert response.status == 200, (params, await response.text())
+            return (await response.json())["data"]
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, configuration: Mapping[str, Any]) -> AsyncIterator[Prometheus]:
+    """Start Debian's Prometheus with an empty store and wait until it is ready; its first scrape is 5 s away then."""
+    binary = program("prometheus", package="prometheus")
+    port = free_port()
+    state = folder / f"prometheus-{port}"
+    state.mkdir()
+    (state / "prometheus.yml").write_text(json.dumps(configuration))
+    command = (
+        binary,
+        "--config.file=prometheus.yml",
+        "--storage.tsdb.path=data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    )
+    log = folder / f"prometheus-{port}.log"
+    async with process(*command, cwd=state, log=log) as running, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{port}"
+        await ready(f"{url}/-/ready", session=session, running=running, log=log)
+        yield Prometheus(url, session)
 
 
 async def ready(

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from watcher.app.configuration import ConfigurationFile, applicable
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.sources import Sources, SourcesChange
+from watcher.app.systemd import ServiceManager
 from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError, StoreError, WatcherError
 from watcher.core.facts import Committed, ConfigurationApplied, ConfigurationRefused, Fact, Observer, tell_all
@@ -60,6 +61,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
+        self._service = ServiceManager(environment=environment, clock=clock)
         self._is_started = self._was_ready = self._is_draining = False
 
     async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
@@ -80,7 +82,9 @@ class Daemon:
             server = self._server()
             stack.push_async_callback(server.close)
             self._sources.swap(sources)
-            on_started(await server.start())
+            url = await server.start()
+            on_started(url)
+            self._service.ready(f"serving {url}")
             self._metrics(ConfigurationApplied(self._clock.now()))
             await self._settle()
             async with asyncio.TaskGroup() as group:
@@ -126,7 +130,12 @@ class Daemon:
         tidying = keep_tidy(
             self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
         )
-        endless = {"retention": tidying, "stream": self._stream.run(), "reload": self._reload_when_asked()}
+        endless = {
+            "retention": tidying,
+            "stream": self._stream.run(),
+            "reload": self._reload_when_asked(),
+            "watchdog": self._service.run(self.stuck),
+        }
         if self._file is not None:
             endless["configuration file"] = self._reload_when_changed(self._file)
         for name, work in endless.items():
@@ -134,6 +143,7 @@ class Daemon:
         self._is_started = True
         await stop.wait()
         self._is_draining = True
+        self._service.stopping()
         for task in tuple(self._background):
             task.cancel()
         await self._scheduler.stop(deadline_s=_POLLS_DEADLINE_S)
@@ -164,11 +174,14 @@ class Daemon:
         Raises ConfigurationError or StoreError when that cannot be: nothing has changed then.
         """
         async with self._reloading:
+            self._service.reloading()
             try:
                 waiting, remarks = await self._reload()
             except (ConfigurationError, StoreError) as error:
                 self._observer(ConfigurationRefused(str(error).splitlines()))
+                self._service.ready(f"the configuration is refused: {error}")
                 raise
+            self._service.ready("the configuration applies")
             self._observer(ConfigurationApplied(self._clock.now(), waiting, remarks))
             return waiting
 
