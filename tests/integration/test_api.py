@@ -25,14 +25,14 @@ from tests.fakes.view import View, Well
 from watcher import __version__
 from watcher.core.errors import CloudUnavailableError, StoreError
 from watcher.core.event_json import to_json
-from watcher.core.facts import CycleFinished, SourceFailed, SourceRecovered
+from watcher.core.facts import ConfigurationApplied, ConfigurationRefused, CycleFinished, SourceFailed, SourceRecovered
 from watcher.core.model import Event, EventKind, Expectation, InstanceKey, InstanceState
 from watcher.core.ports import Attempt, Background, Change
 from watcher.core.quiet import Acknowledgement, Silence
 from watcher.delivery import QuietKeeper
 from watcher.fields import Secret
 from watcher.matching import MatchSettings
-from watcher.ops import Api, Configured, EventStream, Guard, OpsServer, SourceInfo, SourceLog
+from watcher.ops import Api, Configured, EventStream, Guard, OpsServer, ReloadLog, SourceInfo, SourceLog
 from watcher.ops.api.requests import cursor_of
 from watcher.receivers.links import Links
 from watcher.store import Store, open_store
@@ -76,6 +76,7 @@ class Bench:
     log: SourceLog
     stream: EventStream
     view: View = field(default_factory=View)
+    reloads: ReloadLog = field(default_factory=ReloadLog)
     called: list[str] = field(default_factory=list)
     routes: list[web.RouteDef] = field(default_factory=list)
     url: str = ""
@@ -93,6 +94,7 @@ class Bench:
             store=self.store,
             configured=lambda: configured,
             log=self.log,
+            reloads=self.reloads,
             wellness=Well(),
             on_retry=lambda: self.called.append("retry"),
             on_acknowledged=lambda: self.called.append("acknowledged"),
@@ -665,6 +667,7 @@ class TestSourcesAndStatus:
             "can_write": True,
             "why_read_only": None,
             "external_url": None,
+            "configuration": {"refused": [], "waiting": []},
             "instances": {"total": 2, "by_status": {"ERROR": 1, "BUILT": 1}},
             "alerts": {"critical": 2, "warning": 0, "info": 0},
             "acknowledged": 1,
@@ -676,6 +679,17 @@ class TestSourcesAndStatus:
             "silences": 1,
             "sources": {"total": 1, "down": 0},
         }
+
+    async def test_what_became_of_the_last_reload(self, bench: Bench) -> None:
+        async def shown() -> Any:
+            return (await bench.get("/api/v1/status")).json["configuration"]
+
+        bench.reloads(ConfigurationApplied(at(0), ("web.listen",)))
+        assert await shown() == {"refused": [], "waiting": ["web.listen"]}
+        bench.reloads(ConfigurationRefused(["watcher.yaml:1:2: no such key"]))
+        assert await shown() == {"refused": ["watcher.yaml:1:2: no such key"], "waiting": ["web.listen"]}
+        bench.reloads(ConfigurationApplied(at(0)))
+        assert await shown() == {"refused": [], "waiting": []}
 
     async def test_that_it_shows_only(self, bench: Bench) -> None:
         server = await bench.serve(read_only=True)

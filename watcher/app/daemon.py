@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any, TextIO
 
 from watcher.app.configuration import ConfigurationFile, applicable
@@ -20,7 +21,7 @@ from watcher.core.ports import Background, SourceView
 from watcher.delivery import QuietKeeper
 from watcher.logging import LogObserver, configure_logging
 from watcher.metrics import Metrics
-from watcher.ops import Api, EventStream, Heartbeat, OpsServer, Progress, ReloadRoute, SourceLog, StoreHealth
+from watcher.ops import Api, EventStream, Heartbeat, OpsServer, Progress, ReloadLog, ReloadRoute, SourceLog, StoreHealth
 from watcher.policies import alert_rules, configured, measured, routing_table, steady_intervals_s, windows
 from watcher.polling import PollScheduler, close_orphans
 from watcher.settings import Settings
@@ -29,6 +30,8 @@ from watcher.store import Store, keep_tidy, open_store
 _POLLS_DEADLINE_S = 5.0
 _DELIVERIES_DEADLINE_S = 15.0  # with the polls' 5 s well below the 30 s that Kubernetes waits before it kills
 _STORE_AGAIN_S = 10.0
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Daemon:
@@ -56,6 +59,7 @@ class Daemon:
         self._metrics = Metrics(view=self)
         self._progress = Progress(clock=clock)
         self._source_log = SourceLog(clock=clock)
+        self._reload_log = ReloadLog()
         self._scheduler = PollScheduler(clock=clock)
         self._reload_asked = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -102,6 +106,7 @@ class Daemon:
             self._health,
             self._progress,
             self._source_log,
+            self._reload_log,
             self._stream,
             self._wake_receivers,
         )
@@ -126,20 +131,12 @@ class Daemon:
         )
 
     async def _supervise(self, stop: asyncio.Event) -> None:
-        polling = self._group.create_task(self._for_ever("scheduler", self._scheduler.run()), name="scheduler")
-        tidying = keep_tidy(
-            self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
-        )
-        endless = {
-            "retention": tidying,
-            "stream": self._stream.run(),
-            "reload": self._reload_when_asked(),
-            "watchdog": self._service.run(self.stuck),
-        }
-        if self._file is not None:
-            endless["configuration file"] = self._reload_when_changed(self._file)
-        for name, work in endless.items():
-            self._spawn(self._for_ever(name, work), name)
+        polling = self._group.create_task(self._for_ever("scheduler", self._scheduler.run), name="scheduler")
+        self._spawn("retention", self._keep_tidy)
+        self._spawn("stream", self._stream.run)
+        self._spawn("reload", self._reload_when_asked)
+        self._spawn("configuration file", self._reload_when_changed)
+        self._spawn("watchdog", partial(self._service.run, self.stuck))
         self._is_started = True
         await stop.wait()
         self._is_draining = True
@@ -150,15 +147,18 @@ class Daemon:
         await self._receivers.drain(deadline_s=_DELIVERIES_DEADLINE_S)
         await polling
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Have something run until the watcher drains."""
+    def _spawn(self, name: str, work: Work) -> asyncio.Task[None]:
+        """Have something run that does not end before the watcher drains."""
+        return self._in_background(self._for_ever(name, work), name)
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = self._group.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _for_ever(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        await work
+    async def _for_ever(self, name: str, work: Work) -> None:
+        await work()
         if not self._is_draining:
             raise RuntimeError(f"{name} ended though nobody asked it to")
 
@@ -218,7 +218,7 @@ class Daemon:
             if self._beating is not None:
                 self._beating.cancel()
             self._beating = self._beat()
-        self._spawn(self._settle_soon(), "settling")
+        self._in_background(self._settle_soon(), "settling")
 
     def _show(self) -> None:
         """Have those who count, log and keep quiet go by the settings."""
@@ -262,10 +262,16 @@ class Daemon:
             with suppress(WatcherError):  # told by the observer
                 await self.reload()
 
-    async def _reload_when_changed(self, file: ConfigurationFile) -> None:
-        while True:
-            await file.changed()
+    async def _reload_when_changed(self) -> None:
+        while self._file is not None:
+            await self._file.changed()
             self._reload_asked.set()
+        await asyncio.Event().wait()
+
+    async def _keep_tidy(self) -> None:
+        await keep_tidy(
+            self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
+        )
 
     # -- what others look at ---------------------------------------------------------------------------------------
 
@@ -331,7 +337,7 @@ class Daemon:
             clock=self._clock,
             observer=self._observer,
         )
-        return self._spawn(self._for_ever("heartbeat", heartbeat.run()), "heartbeat")
+        return self._spawn("heartbeat", heartbeat.run)
 
     def _server(self) -> OpsServer:
         web = self._settings.web
@@ -345,6 +351,7 @@ class Daemon:
             store=self._store,
             configured=lambda: self._configured,
             log=self._source_log,
+            reloads=self._reload_log,
             wellness=self,
             on_retry=self._receivers.wake,
             on_acknowledged=self._receivers.refresh,

@@ -28,6 +28,12 @@ def _own(status: Item) -> Iterator[tuple[bool, str]]:
     """What is wrong with the watcher itself."""
     if status.get("healthy") is False:
         yield True, f"the watcher is not healthy: {_text(status.get('why_unhealthy'))}"
+    configuration = _object(status.get("configuration"))
+    refused, waiting = _lines(configuration.get("refused")), _lines(configuration.get("waiting"))
+    if refused:
+        yield False, f"the configuration file is refused, the one before goes on: {refused[0]}"
+    if waiting:
+        yield False, f"a restart is needed to apply {', '.join(waiting)}"
     if status.get("ready") is False:
         yield True, f"the watcher is not ready: {_text(status.get('why_not_ready'))}"
 
@@ -84,6 +90,10 @@ def _counted(count: int, what: str) -> str:
 
 def _object(value: object) -> Item:
     return value if isinstance(value, dict) else {}
+
+
+def _lines(value: object) -> list[str]:
+    return [_text(each) for each in value] if isinstance(value, list) else []
 
 
 def _count(value: object) -> int:

@@ -5,7 +5,7 @@ from watcher.ops.guard import Guard
 from watcher.ops.health import StoreHealth, Wellness
 from watcher.ops.heartbeat import Heartbeat
 from watcher.ops.progress import Progress
-from watcher.ops.reload import ReloadRoute
+from watcher.ops.reload import ReloadLog, ReloadRoute
 from watcher.ops.server import OpsServer
 from watcher.ops.stream import EventStream
 
@@ -17,6 +17,7 @@ __all__ = [
     "Heartbeat",
     "OpsServer",
     "Progress",
+    "ReloadLog",
     "ReloadRoute",
     "SourceInfo",
     "SourceLog",

@@ -1,4 +1,4 @@
-"""`POST /-/reload`: have the configuration file read again."""
+"""`POST /-/reload`: have the configuration file read again; and what became of that."""
 
 from __future__ import annotations
 
@@ -7,8 +7,27 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 
 from watcher.core.errors import WatcherError
+from watcher.core.facts import ConfigurationApplied, ConfigurationRefused, Fact
 
 PATH = "/-/reload"
+
+
+class ReloadLog:
+    """An observer that remembers why the configuration is `refused`, and which keys are `waiting` for a restart."""
+
+    def __init__(self) -> None:
+        self.refused: tuple[str, ...] = ()
+        self.waiting: tuple[str, ...] = ()
+
+    def __call__(self, fact: Fact) -> None:
+        """Note what happened."""
+        match fact:
+            case ConfigurationApplied():
+                self.refused, self.waiting = (), tuple(fact.waiting)
+            case ConfigurationRefused():
+                self.refused = tuple(fact.problems)
+            case _:
+                pass
 
 
 class ReloadRoute:

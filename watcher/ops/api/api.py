@@ -23,6 +23,7 @@ from watcher.ops.api.silences import SilenceKeeper, Silences
 from watcher.ops.api.sources import SourceLog, Sources
 from watcher.ops.api.status import StatusReport
 from watcher.ops.health import Wellness
+from watcher.ops.reload import ReloadLog
 
 
 class ApiStore(AcknowledgementStore, DeliveryReports, HistoryStore, Protocol):
@@ -52,6 +53,7 @@ class Api:
         store: ApiStore,
         configured: Present,
         log: SourceLog,
+        reloads: ReloadLog,
         wellness: Wellness,
         on_retry: Callable[[], None],
         on_acknowledged: Callable[[], None],
@@ -65,6 +67,7 @@ class Api:
                 silences=quiet.silences,
                 configured=configured,
                 log=log,
+                reloads=reloads,
                 wellness=wellness,
                 clock=clock,
             ).endpoints(),

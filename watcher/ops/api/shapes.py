@@ -317,6 +317,15 @@ class SourceCounts(Shape):
     down: int
 
 
+class ConfigurationShape(Shape):
+    """Whether the configuration file is what applies."""
+
+    refused: list[str]
+    """Why it is not, a line each: what applied before goes on."""
+    waiting: list[str]
+    """The keys that wait for a restart."""
+
+
 class AlertCounts(Shape):
     """How many alerts fire, by severity."""
 
@@ -338,6 +347,7 @@ class Status(Shape):
     can_write: bool
     why_read_only: str | None
     external_url: str | None
+    configuration: ConfigurationShape
     instances: InstanceCounts
     alerts: AlertCounts
     acknowledged: int

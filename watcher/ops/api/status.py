@@ -18,6 +18,7 @@ from watcher.ops.api.shapes import Status
 from watcher.ops.api.sources import SourceLog
 from watcher.ops.api.views import firing, taken_of, taken_on, word_of
 from watcher.ops.health import Wellness
+from watcher.ops.reload import ReloadLog
 
 
 class StatusStore(Protocol):
@@ -43,6 +44,7 @@ class StatusReport:
         silences: Callable[[], Collection[Silence]],
         configured: Present,
         log: SourceLog,
+        reloads: ReloadLog,
         wellness: Wellness,
         clock: Clock,
     ) -> None:
@@ -51,6 +53,7 @@ class StatusReport:
         self._silences = silences
         self._configured = configured
         self._log = log
+        self._reloads = reloads
         self._wellness = wellness
         self._clock = clock
         self._started_at = clock.now()
@@ -83,6 +86,7 @@ class StatusReport:
             "can_write": configured.guard.why_read_only is None,
             "why_read_only": configured.guard.why_read_only,
             "external_url": configured.external_url,
+            "configuration": {"refused": list(self._reloads.refused), "waiting": list(self._reloads.waiting)},
             "instances": {
                 "total": sum(map(len, states.values())),
                 "by_status": dict(Counter(word_of(state) for of_source in states.values() for state in of_source)),

@@ -38,6 +38,9 @@ export function problemsOf(status, sources) {
   if (status.deliveries?.dead > 0) {
     found.push({ tone: 'warn', words: [`${count(status.deliveries.dead, 'notification')} could not be delivered`] });
   }
+  const { refused, waiting } = status.configuration ?? {};
+  if (listOf(refused).length > 0) found.push({ tone: 'warn', words: ['The configuration file is refused, the one before goes on: ', plain(refused[0])] });
+  if (listOf(waiting).length > 0) found.push({ tone: 'warn', words: [`A restart is needed to apply ${listOf(waiting).map(plain).join(', ')}`] });
   if (status.ready === false) found.push({ tone: 'busy', words: ['watcher is not ready: ', plain(status.why_not_ready)] });
   return found.sort((one, other) => ORDER.indexOf(one.tone) - ORDER.indexOf(other.tone));
 }
