@@ -9,13 +9,14 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, TextIO
 
-from watcher.app.configuration import ConfigurationFile, applicable
+from watcher.app.configuration import ConfigurationFile
 from watcher.app.receivers import Receivers, ReceiversChange
+from watcher.app.reloader import Reloader
 from watcher.app.sources import Sources, SourcesChange
 from watcher.app.systemd import ServiceManager
 from watcher.core.clock import Clock
-from watcher.core.errors import ConfigurationError, StoreError, WatcherError
-from watcher.core.facts import Committed, ConfigurationApplied, ConfigurationRefused, Fact, Observer, tell_all
+from watcher.core.errors import ConfigurationError, StoreError
+from watcher.core.facts import Committed, ConfigurationApplied, Fact, Observer, tell_all
 from watcher.core.model import Event, InstanceState
 from watcher.core.ports import Background, SourceView
 from watcher.delivery import QuietKeeper
@@ -53,7 +54,6 @@ class Daemon:
         self._clock = clock
         self._rng = rng
         self._output = output
-        self._file = file
         self._routes, self._configured = routing_table(settings), configured(settings)
         self._health = StoreHealth()
         self._metrics = Metrics(view=self)
@@ -61,11 +61,26 @@ class Daemon:
         self._source_log = SourceLog(clock=clock)
         self._reload_log = ReloadLog()
         self._scheduler = PollScheduler(clock=clock)
-        self._reload_asked = asyncio.Event()
-        self._reloading = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
+        self._observer: Observer = tell_all(
+            self._metrics,
+            LogObserver(),
+            self._health,
+            self._progress,
+            self._source_log,
+            self._reload_log,
+            self._tell_on,
+        )
         self._service = ServiceManager(environment=environment, clock=clock)
+        self._reloader = Reloader(
+            file=file,
+            running=lambda: self._settings,
+            apply=self._apply,
+            service=self._service,
+            clock=clock,
+            observer=self._observer,
+        )
         self._is_started = self._was_ready = self._is_draining = False
 
     async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
@@ -100,16 +115,6 @@ class Daemon:
     def _build(self, store: Store) -> None:
         self._store = store
         self._stream = EventStream(store=store, clock=self._clock)
-        self._observer: Observer = tell_all(
-            self._metrics,
-            LogObserver(),
-            self._health,
-            self._progress,
-            self._source_log,
-            self._reload_log,
-            self._stream,
-            self._wake_receivers,
-        )
         self._quiet = QuietKeeper(store=store, clock=self._clock, on_change=self._look_again)
         self._sources = Sources(
             scheduler=self._scheduler,
@@ -134,8 +139,7 @@ class Daemon:
         polling = self._group.create_task(self._for_ever("scheduler", self._scheduler.run), name="scheduler")
         self._spawn("retention", self._keep_tidy)
         self._spawn("stream", self._stream.run)
-        self._spawn("reload", self._reload_when_asked)
-        self._spawn("configuration file", self._reload_when_changed)
+        self._spawn("reload", self._reloader.run)
         self._spawn("watchdog", partial(self._service.run, self.stuck))
         self._is_started = True
         await stop.wait()
@@ -166,33 +170,7 @@ class Daemon:
 
     def ask_to_reload(self) -> None:
         """Have the configuration file read again soon."""
-        self._reload_asked.set()
-
-    async def reload(self) -> tuple[str, ...]:
-        """Apply what the configuration file holds now; the keys that wait for a restart.
-
-        Raises ConfigurationError or StoreError when that cannot be: nothing has changed then.
-        """
-        async with self._reloading:
-            self._service.reloading()
-            try:
-                waiting, remarks = await self._reload()
-            except (ConfigurationError, StoreError) as error:
-                self._observer(ConfigurationRefused(str(error).splitlines()))
-                self._service.ready(f"the configuration is refused: {error}")
-                raise
-            self._service.ready("the configuration applies")
-            self._observer(ConfigurationApplied(self._clock.now(), waiting, remarks))
-            return waiting
-
-    async def _reload(self) -> tuple[tuple[str, ...], list[str]]:
-        if self._file is None:
-            raise ConfigurationError("this watcher runs without a configuration file")
-        wanted, findings = await asyncio.to_thread(self._file.load)
-        settings, waiting = applicable(wanted, self._settings)
-        if settings != self._settings:
-            await self._apply(settings)
-        return waiting, list(map(str, findings))
+        self._reloader.ask()
 
     async def _apply(self, settings: Settings) -> None:
         try:
@@ -255,19 +233,6 @@ class Daemon:
         if closed:
             self._observer(Committed(closed))
 
-    async def _reload_when_asked(self) -> None:
-        while True:
-            await self._reload_asked.wait()
-            self._reload_asked.clear()
-            with suppress(WatcherError):  # told by the observer
-                await self.reload()
-
-    async def _reload_when_changed(self) -> None:
-        while self._file is not None:
-            await self._file.changed()
-            self._reload_asked.set()
-        await asyncio.Event().wait()
-
     async def _keep_tidy(self) -> None:
         await keep_tidy(
             self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
@@ -313,7 +278,8 @@ class Daemon:
     def _look_again(self) -> None:
         self._receivers.look_again()
 
-    def _wake_receivers(self, fact: Fact) -> None:
+    def _tell_on(self, fact: Fact) -> None:
+        self._stream(fact)
         if isinstance(fact, Committed):
             self._receivers.wake()
 
@@ -363,7 +329,7 @@ class Daemon:
             registry=self._metrics.registry,
             refresh=refresh,
             wellness=self,
-            routes=[*api.routes(), *self._stream.routes(), *ReloadRoute(self.reload).routes()],
+            routes=[*api.routes(), *self._stream.routes(), *ReloadRoute(self._reloader.reload).routes()],
             guard=lambda: self._configured.guard,
             on_shutdown=self._stream.close,
         )
