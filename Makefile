@@ -34,6 +34,15 @@ format: $(VENV)/developed ## Let ruff mend what it can
 bench: $(VENV)/developed ## Measure, as ratios taken side by side in one run
 	@$(BIN)/python -m benchmarks
 
+audit: $(VENV)/developed ## Known vulnerabilities in what the watcher is made of; 3: could not ask
+	@$(BIN)/python deploy/audit.py requirements/image.txt
+
+sbom: $(VENV)/developed ## The bill of materials: dist/watcher.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements --output-reproducible --pyproject pyproject.toml \
+		--of JSON -o dist/watcher.cdx.json requirements/image.txt
+	@echo "dist/watcher.cdx.json"
+
 lock: ## Renew the hash-locked requirements (needs uv)
 	@for set in runtime image build dev helm; do \
 		case $$set in runtime) what="pyproject.toml";; image) what="pyproject.toml --all-extras";; dev) what="pyproject.toml --group dev";; *) what="--group $$set";; esac; \
@@ -83,4 +92,4 @@ $(VENV)/components: Makefile | $(VENV)/python
 	fi
 	@touch $@
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format bench audit sbom lock clean

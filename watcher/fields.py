@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +29,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from watcher.core.destinations import check_host
 from watcher.core.errors import ConfigurationError
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -35,6 +37,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _RATE = re.compile(r"(\d+)\s*/\s*(.+)", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_LENGTH = 63
+_SECRET_BYTES = 256 * 1024  # a list of Apprise addresses, too
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<userinfo>[^/?#]*@)?(?P<place>[^?#]*)(?P<rest>.+)?", re.DOTALL)
 DURATION_PATTERN = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$"
 PAIR_ERROR = "watcher_pair"
@@ -170,6 +173,36 @@ class _PlainHttpUrl(AnyHttpUrl):
 HttpUrl = _PlainHttpUrl
 
 
+def _check_destination(value: HttpUrl) -> HttpUrl:
+    check_host(value.host)
+    return value
+
+
+DestinationUrl = Annotated[HttpUrl, AfterValidator(_check_destination)]
+"""An http or https URL that something is sent to: not at a link-local address."""
+
+
+def _check_public(value: HttpUrl) -> HttpUrl:
+    if value.username or value.password:
+        raise ValueError("everybody sees this URL: leave the user and the password out")
+    return value
+
+
+PublicUrl = Annotated[HttpUrl, AfterValidator(_check_public)]
+"""An http or https URL that is shown to people."""
+
+
+def check_destination(url: str) -> None:
+    """Raise ValueError unless the URL is one of http or https and leads to no link-local address."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        raise ValueError("not a URL") from None
+    check_host(host)
+
+
 def _check_name(value: str) -> str:
     if len(value) > _NAME_LENGTH or not _NAME.fullmatch(value):
         raise ValueError(f"must be lower-case letters, digits and dashes, at most {_NAME_LENGTH}")
@@ -222,9 +255,13 @@ class Secret:
         if self._path is None:
             return self._value or ""
         try:
-            text = self._path.read_text(encoding="utf-8").strip()
+            with self._path.open("rb") as file:
+                content = file.read(_SECRET_BYTES + 1)
+            text = content.decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"cannot read the secret file {self._path}: {_why(error)}") from error
+        if len(content) > _SECRET_BYTES:
+            raise ConfigurationError(f"the secret file {self._path} is larger than {_SECRET_BYTES // 1024} KiB")
         if not text:
             raise ConfigurationError(f"the secret file {self._path} is empty")
         return text

@@ -22,6 +22,7 @@ from watcher.core.errors import (
 from watcher.core.facts import (
     BudgetMet,
     BudgetShort,
+    CertificateChanged,
     Committed,
     ConfigurationApplied,
     ConfigurationRefused,
@@ -141,13 +142,17 @@ class LogObserver:
                 self._log.info("refresh recovered", receiver=receiver)
             case TemplateFailed(receiver, why):
                 self._log.warning("template failed", receiver=receiver, error=why, do="the built-in text was sent")
-            case ConfigurationApplied() | ConfigurationRefused():
+            case ConfigurationApplied() | ConfigurationRefused() | CertificateChanged():
                 self._configuration(fact)
             case _:
                 self._polling(fact)
 
-    def _configuration(self, fact: ConfigurationApplied | ConfigurationRefused) -> None:
+    def _configuration(self, fact: ConfigurationApplied | ConfigurationRefused | CertificateChanged) -> None:
         match fact:
+            case CertificateChanged(None):
+                self._log.info("certificate renewed")
+            case CertificateChanged(problem):
+                self._log.error("certificate refused", problem=problem, do="mend it: the one before goes on")
             case ConfigurationApplied(_, waiting, remarks):
                 self._log.info("configuration applied")
                 for key in waiting:

@@ -19,11 +19,11 @@ from watcher.core.routing import Recipient, Route, RoutingTable
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
 from watcher.metrics import Measured
-from watcher.ops import Configured, Guard, SourceInfo
+from watcher.ops import Access, Configured, Guard, SourceInfo, Tls
 from watcher.polling import Watched
 from watcher.receivers import AnyReceiverSettings
 from watcher.receivers.links import Links
-from watcher.settings import DAYS, Settings, SourceSettings
+from watcher.settings import DAYS, Settings, SourceSettings, WebAuthSettings
 
 _RESOLUTION_AT_LEAST_S = 10.0  # a restart must not make an instance seem late, however often it is looked at
 
@@ -132,14 +132,14 @@ def links(settings: Settings) -> Links:
     )
 
 
-def configured(settings: Settings) -> Configured:
+def configured(settings: Settings, *, clock: Clock) -> Configured:
     """What the API shows of the settings, and who may do what over HTTP."""
     web = settings.web
     return Configured(
         sources=_source_infos(settings),
         receivers={receiver.name: receiver.type for receiver in settings.receivers},
         pages=links(settings),
-        guard=guard(settings),
+        guard=_guard(settings, clock=clock),
         external_url=str(web.external_url) if web.external_url else None,
     )
 
@@ -174,14 +174,28 @@ def _source_infos(settings: Settings) -> list[SourceInfo]:
     ]
 
 
-def guard(settings: Settings) -> Guard:
-    """Who may do what over HTTP."""
+def _guard(settings: Settings, *, clock: Clock) -> Guard:
     web = settings.web
     return Guard(
-        bearer_token=web.auth.required_secret("bearer_token") if web.auth is not None else None,
+        access=_access(web.auth, clock=clock) if web.auth is not None else None,
         read_only=web.auth is None and not web.listen.is_loopback,
         external_url=str(web.external_url) if web.external_url else None,
     )
+
+
+def _access(auth: WebAuthSettings, *, clock: Clock) -> Access:
+    return Access(
+        bearer_token=auth.optional_secret("bearer_token"),
+        username=auth.username,
+        password=auth.optional_secret("password"),
+        clock=clock,
+    )
+
+
+def tls(settings: Settings) -> Tls | None:
+    """What HTTPS is served with, None for plain HTTP; raises ConfigurationError."""
+    section = settings.web.tls
+    return Tls(cert_file=section.cert_file, key_file=section.key_file) if section is not None else None
 
 
 def routing_table(settings: Settings) -> RoutingTable:

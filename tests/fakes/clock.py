@@ -63,3 +63,15 @@ class FakeClock:
         """Give every ready task its turns."""
         for _ in range(turns):
             await asyncio.sleep(0)  # noqa: TID251 - yields to the loop, waits for nothing
+
+
+class HastyClock(FakeClock):
+    """Every sleep is over at once: the time has passed by then. `slept` says how long each was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._elapsed_s += seconds

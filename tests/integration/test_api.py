@@ -18,7 +18,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 from prometheus_client import CollectorRegistry
 
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, HastyClock
 from tests.fakes.receivers import refusal
 from tests.fakes.values import KEY, at, event, history
 from tests.fakes.view import View, Well
@@ -32,7 +32,7 @@ from watcher.core.quiet import Acknowledgement, Silence
 from watcher.delivery import QuietKeeper
 from watcher.fields import Secret
 from watcher.matching import MatchSettings
-from watcher.ops import Api, Configured, EventStream, Guard, OpsServer, ReloadLog, SourceInfo, SourceLog
+from watcher.ops import Access, Api, Configured, EventStream, Guard, OpsServer, ReloadLog, SourceInfo, SourceLog
 from watcher.ops.api.requests import cursor_of
 from watcher.receivers.links import Links
 from watcher.store import Store, open_store
@@ -109,6 +109,7 @@ class Bench:
             wellness=Well(),
             routes=self.routes,
             guard=lambda: configured.guard,
+            clock=self.clock,
             on_shutdown=self.stream.close,
         )
         self.url = await server.start()
@@ -764,7 +765,7 @@ class TestDocument:
         assert documented == served
 
     async def test_with_a_token_it_says_so(self, bench: Bench) -> None:
-        server = await bench.serve(bearer_token=Secret(value="s3cret"))
+        server = await bench.serve(access=Access(bearer_token=Secret(value="s3cret"), clock=HastyClock()))
         told = (await bench.get("/api/v1/openapi.json", Authorization="Bearer s3cret")).json
         assert told["security"] == [{"bearer": []}, {"basic": []}]
         assert "401" in told["paths"]["/api/v1/status"]["get"]["responses"]
@@ -907,13 +908,16 @@ class TestWhoMayDoWhat:
             ("POST", "/api/v1/deliveries/retry"),
         ):
             answer = await bench.call(method, path, SILENCE)
-            assert (answer.status, "set web.auth.bearer_token" in answer.detail) == (403, True)
+            assert (answer.status, "set web.auth.bearer_token (or username and password)" in answer.detail) == (
+                403,
+                True,
+            )
         for path in ("silences", "alerts", "deliveries", "instances"):
             assert (await bench.get(f"/api/v1/{path}", Host="watcher.example")).status == 200
         await server.close()
 
     async def test_with_a_token_everything_needs_it(self, bench: Bench) -> None:
-        server = await bench.serve(bearer_token=Secret(value="s3cret"))
+        server = await bench.serve(access=Access(bearer_token=Secret(value="s3cret"), clock=HastyClock()))
         for path in ("silences", "alerts", "deliveries", "instances", "instances/prod/1", "nonsense"):
             answer = await bench.get(f"/api/v1/{path}")
             assert (answer.status, answer.headers.getall("WWW-Authenticate")) == (401, CHALLENGES)

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.fakes.clock import FakeClock, HastyClock
 from tests.fakes.receivers import refusal
 from tests.fakes.values import at, event, history
 from tests.fakes.view import View, Well
@@ -35,7 +36,7 @@ from watcher.core.facts import (
 from watcher.core.model import DeliveryState, InstanceKey, Notification
 from watcher.fields import Secret
 from watcher.metrics import Measured, Metrics
-from watcher.ops import Guard, OpsServer, StoreHealth
+from watcher.ops import Access, Guard, OpsServer, StoreHealth
 
 NASTY = 'a"b\\c\nd<img onerror=alert(1)>'
 
@@ -53,7 +54,7 @@ async def no_refresh() -> None:
 
 @asynccontextmanager
 async def served(metrics: Metrics, **more: Any) -> AsyncIterator[str]:
-    given: dict[str, Any] = {"refresh": no_refresh, "wellness": Well(), "guard": Guard, **more}
+    given: dict[str, Any] = {"refresh": no_refresh, "wellness": Well(), "guard": Guard, "clock": FakeClock(), **more}
     server = OpsServer(host="127.0.0.1", port=0, registry=metrics.registry, **given)
     url = await server.start()
     try:
@@ -213,7 +214,8 @@ async def test_a_store_that_cannot_be_read_does_not_stop_the_scrape() -> None:
 async def test_with_a_token_all_but_health_needs_it(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("s3cret\n")
-    async with served(metrics_of(View()), guard=lambda: Guard(bearer_token=Secret(path=file))) as url:
+    guard = Guard(access=Access(bearer_token=Secret(path=file), clock=HastyClock()))
+    async with served(metrics_of(View()), guard=lambda: guard) as url:
         for path in ("/", "/metrics", "/nonsense"):
             for wrong in ("", "Bearer", "Bearer s3cre", "Basic s3cret", "Bearer s3cret2", "Bearer \xe9"):
                 status, _, headers = await get(url + path, **({"Authorization": wrong} if wrong else {}))
@@ -245,6 +247,7 @@ async def test_an_address_that_cannot_be_had() -> None:
             refresh=no_refresh,
             wellness=Well(),
             guard=Guard,
+            clock=FakeClock(),
         )
         with pytest.raises(ConfigurationError, match="cannot listen"):
             await second.start()

@@ -215,7 +215,7 @@ class TestCourse:
         background = Background(labels={}, expected=expected)
         known = instance_to_json(replace(state, since=since), background, now=state.since, pages=Links())
         async with Sink(Reply(body=json.dumps(known))) as sink:
-            courses = Courses(Address(url=sink.url.rstrip("/"), token="secret"))
+            courses = Courses(Address(url=sink.url.rstrip("/"), authorization="Bearer secret"))
             assert await courses.of(state) == Course(since=since, usual_s=1500.0)
             (request,) = sink.received
         assert request.path == f"/api/v1/instances/prod/{KEY.id}"

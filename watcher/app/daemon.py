@@ -10,20 +10,32 @@ from functools import partial
 from typing import Any, TextIO
 
 from watcher.app.configuration import ConfigurationFile
+from watcher.app.files import FileWatch
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.reloader import Reloader
 from watcher.app.sources import Sources, SourcesChange
 from watcher.app.systemd import ServiceManager
 from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError, StoreError
-from watcher.core.facts import Committed, ConfigurationApplied, Fact, Observer, tell_all
+from watcher.core.facts import CertificateChanged, Committed, ConfigurationApplied, Fact, Observer, tell_all
 from watcher.core.model import Event, InstanceState
 from watcher.core.ports import Background, SourceView
 from watcher.delivery import QuietKeeper
 from watcher.logging import LogObserver, configure_logging
 from watcher.metrics import Metrics
-from watcher.ops import Api, EventStream, Heartbeat, OpsServer, Progress, ReloadLog, ReloadRoute, SourceLog, StoreHealth
-from watcher.policies import alert_rules, configured, measured, routing_table, steady_intervals_s, windows
+from watcher.ops import (
+    Api,
+    EventStream,
+    Heartbeat,
+    OpsServer,
+    Progress,
+    ReloadLog,
+    ReloadRoute,
+    SourceLog,
+    StoreHealth,
+    Tls,
+)
+from watcher.policies import alert_rules, configured, measured, routing_table, steady_intervals_s, tls, windows
 from watcher.polling import PollScheduler, close_orphans
 from watcher.settings import Settings
 from watcher.store import Store, keep_tidy, open_store
@@ -54,13 +66,14 @@ class Daemon:
         self._clock = clock
         self._rng = rng
         self._output = output
-        self._routes, self._configured = routing_table(settings), configured(settings)
+        self._routes, self._configured = routing_table(settings), configured(settings, clock=clock)
         self._health = StoreHealth()
         self._metrics = Metrics(view=self)
         self._progress = Progress(clock=clock)
         self._source_log = SourceLog(clock=clock)
         self._reload_log = ReloadLog()
         self._scheduler = PollScheduler(clock=clock)
+        self._tls: Tls | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
         self._observer: Observer = tell_all(
@@ -98,6 +111,8 @@ class Daemon:
             receivers = self._receivers.prepare(self._settings)
             stack.push_async_callback(self._sources.close)
             sources = await self._sources.prepare(self._settings)
+            self._tls = tls(self._settings)
+            self._tls_files = FileWatch(self._tls.files if self._tls is not None else (), clock=self._clock)
             server = self._server()
             stack.push_async_callback(server.close)
             self._sources.swap(sources)
@@ -140,6 +155,8 @@ class Daemon:
         self._spawn("retention", self._keep_tidy)
         self._spawn("stream", self._stream.run)
         self._spawn("reload", self._reloader.run)
+        if self._tls is not None:
+            self._spawn("certificate", partial(self._renew, self._tls))
         self._spawn("watchdog", partial(self._service.run, self.stuck))
         self._is_started = True
         await stop.wait()
@@ -186,7 +203,7 @@ class Daemon:
     def _swap(self, settings: Settings, sources: SourcesChange, receivers: ReceiversChange) -> None:
         """From one set of settings to another at once: nothing is awaited here, so nobody sees half of each."""
         before, self._settings = self._settings, settings
-        self._routes, self._configured = routing_table(settings), configured(settings)
+        self._routes, self._configured = routing_table(settings), configured(settings, clock=self._clock)
         self._sources.swap(sources)
         self._receivers.swap(receivers)
         self._show()
@@ -232,6 +249,16 @@ class Daemon:
         )
         if closed:
             self._observer(Committed(closed))
+
+    async def _renew(self, certificate: Tls) -> None:
+        while True:
+            await self._tls_files.changed()
+            try:
+                certificate.renew()
+            except ConfigurationError as error:
+                self._observer(CertificateChanged(str(error)))
+            else:
+                self._observer(CertificateChanged(None))
 
     async def _keep_tidy(self) -> None:
         await keep_tidy(
@@ -331,5 +358,7 @@ class Daemon:
             wellness=self,
             routes=[*api.routes(), *self._stream.routes(), *ReloadRoute(self._reloader.reload).routes()],
             guard=lambda: self._configured.guard,
+            clock=self._clock,
+            tls=self._tls,
             on_shutdown=self._stream.close,
         )

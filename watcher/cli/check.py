@@ -14,6 +14,7 @@ from watcher.cli.receiver_test import open_receiver
 from watcher.cli.routes import where_errors_go
 from watcher.core.errors import DeliveryError
 from watcher.logging import configure_logging
+from watcher.policies import tls
 from watcher.settings import Finding, InvalidConfiguration, Settings, load
 
 
@@ -34,6 +35,7 @@ def check(
             typer.echo(str(finding))
     if loaded.settings is None:
         raise InvalidConfiguration(errors)
+    tls(loaded.settings)  # raises what is wrong with the pair
     for outlook in where_errors_go(loaded.settings):
         level: Literal["warning", "notice"] = "warning" if outlook.is_bad else "notice"
         typer.echo(str(Finding(file=str(config), line=0, column=0, path="", message=outlook.message, level=level)))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import re
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from watcher.core.errors import ConfigurationError, WatcherError
 from watcher.fields import hide_credentials
 
 if TYPE_CHECKING:
-    from watcher.settings import Listen
+    from watcher.settings import Listen, WebAuthSettings
 
 _TIMEOUT_S = 30.0
 _SILENCE_S = 45.0
@@ -30,6 +33,8 @@ _MAX_BYTES = 32 * 1024 * 1024
 _PAGE = 1000
 _MAX_PAGES = 1000
 _TOLD_CHARS = 500
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_TRUST = "with -c FILE web.tls.cert_file is trusted; for authorities of your own, set SSL_CERT_FILE"
 _MAY_PASS = (429, 500, 502, 503, 504)  # a watcher that starts or ends, or something before it that waits for it
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be reached, not listened on
 _T = TypeVar("_T")
@@ -46,21 +51,26 @@ class AwayError(ApiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a watcher is, and what opens it."""
+    """Where a watcher is, and what opens it: `authorization` is the header of that name.
+
+    With `certificate` (DER) it is this one that is to be shown there, whatever its name and whoever issued it.
+    """
 
     url: str
-    token: str | None = None
+    authorization: str | None = None
+    certificate: bytes | None = None
 
 
 def address_of(url: str | None, config: Path | None, environment: Mapping[str, str]) -> Address:
     """Where the watcher is that a command is for; raises ConfigurationError."""
-    token = environment.get("WATCHER_TOKEN", "").strip() or None
+    authorization, certificate = _authorization(environment), None
     if config is not None:
         web = read_settings(config)[0].web
         if web.auth is not None:
-            token = web.auth.required_secret("bearer_token").reveal()
+            authorization = _configured(web.auth)
         if url is None:
-            url = _url_of(web.listen)
+            url = _url_of(web.listen, is_https=web.tls is not None)
+            certificate = _certificate(web.tls.cert_file) if web.tls is not None else None
     url = url or environment.get("WATCHER_URL")
     if not url:
         raise ConfigurationError("which watcher? say --url http://HOST:9468, or -c FILE, or set WATCHER_URL")
@@ -71,13 +81,44 @@ def address_of(url: str | None, config: Path | None, environment: Mapping[str, s
         is_good = False
     if not is_good:
         raise ConfigurationError(f"not an address of a watcher: {hide_credentials(url)}: write http://HOST:9468")
-    return Address(url=url.rstrip("/"), token=token)
+    return Address(url=url.rstrip("/"), authorization=authorization, certificate=certificate)
 
 
-def _url_of(listen: Listen) -> str:
+def _authorization(environment: Mapping[str, str]) -> str | None:
+    token, password = (environment.get(name, "").strip() for name in ("WATCHER_TOKEN", "WATCHER_PASSWORD"))
+    if token:
+        return f"Bearer {token}"
+    username = environment.get("WATCHER_USERNAME", "").strip()
+    return _basic(username, password) if username and password else None
+
+
+def _configured(auth: WebAuthSettings) -> str:
+    token, password = auth.optional_secret("bearer_token"), auth.optional_secret("password")
+    if token is not None or password is None:
+        return f"Bearer {token.reveal() if token is not None else ''}"
+    return _basic(auth.username or "", password.reveal())
+
+
+def _basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def _url_of(listen: Listen, *, is_https: bool) -> str:
     if listen.port == 0:
         raise ConfigurationError("web.listen has port 0, which is any free one: say --url with the one it took")
-    return f"http://{listen._replace(host=_ANYWHERE.get(listen.host, listen.host))}"
+    host = listen._replace(host=_ANYWHERE.get(listen.host, listen.host))
+    return f"{'https' if is_https else 'http'}://{host}"
+
+
+def _certificate(path: Path) -> bytes:
+    """The first certificate of a PEM file, which is the server's own."""
+    try:
+        found = _PEM.search(path.read_text(encoding="ascii", errors="replace"))
+        return ssl.PEM_cert_to_DER_cert(found[0] if found is not None else "")
+    except OSError as error:
+        raise ConfigurationError(f"web.tls.cert_file: cannot read {path}: {error.strerror}") from error
+    except ValueError:
+        raise ConfigurationError(f"web.tls.cert_file: {path} holds no certificate in PEM") from None
 
 
 class Client:
@@ -90,6 +131,7 @@ class Client:
         self._session = session
         self._address = address
         self._silence_s = silence_s
+        self._trusted = _only(address.certificate) if address.certificate is not None else True
         self._where = f"the watcher at {hide_credentials(address.url)}"
 
     async def items(self, path: str, query: Mapping[str, Sequence[str]], *, limit: int | None = None) -> list[Item]:
@@ -170,12 +212,19 @@ class Client:
         **more: Any,
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         url = URL(self._address.url + path, encoded=True).update_query(query)
-        token = {"Authorization": f"Bearer {self._address.token}"} if self._address.token else {}
-        return self._session.request(method, url, headers={**token, **(headers or {})}, allow_redirects=False, **more)
+        address = self._address
+        shown = {"Authorization": address.authorization} if address.authorization is not None else {}
+        return self._session.request(
+            method, url, headers={**shown, **(headers or {})}, allow_redirects=False, ssl=self._trusted, **more
+        )
 
     def _away(self, error: Exception, timeout_s: float) -> AwayError:
         if isinstance(error, TimeoutError):
             return AwayError(f"{self._where} does not answer within {timeout_s:g} s")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            why = plain_text(str(error.certificate_error))[:_TOLD_CHARS]
+            what = "a certificate that is not trusted" if self._trusted is True else "not the one of web.tls.cert_file"
+            return AwayError(f"{self._where} shows {what}: {why}" + (f": {_TRUST}" if self._trusted is True else ""))
         why = plain_text(_why(error))[:_TOLD_CHARS]
         return AwayError(f"{self._where} cannot be reached: {why}: does it run, and is it there?")
 
@@ -192,9 +241,21 @@ class Client:
         detail = answer.get("detail") if isinstance(answer, dict) else None
         if is_good or not isinstance(detail, str):
             raise ApiError(f"{self._where} answered HTTP {status}, and not as a watcher does: check the address")
-        if status == 401 and not self._address.token:  # noqa: PLR2004 - "unauthorized" in HTTP
-            detail = "it wants a token: set WATCHER_TOKEN, or say -c FILE with its configuration"
+        if status == 401 and self._address.authorization is None:  # noqa: PLR2004 - "unauthorized" in HTTP
+            detail = (
+                "it wants a token: set WATCHER_TOKEN (or WATCHER_USERNAME and WATCHER_PASSWORD), "
+                "or say -c FILE with its configuration"
+            )
         raise ApiError(f"{self._where} answered HTTP {status}: {plain_text(detail)[:_TOLD_CHARS]}")
+
+
+def _only(certificate: bytes) -> ssl.SSLContext:
+    """Trusts this certificate (DER), whatever name it has, and no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # a listener is reached by addresses that no certificate names
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not be an authority
+    context.load_verify_locations(cadata=certificate)
+    return context
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -106,6 +106,9 @@ class Transport:
         except CloudMalformedError:
             code = "malformed"
             raise
+        except UnicodeError as error:  # a name that cannot be looked up, as one with a label that is too long
+            code = "network"
+            raise CloudEndpointError(f"{request.endpoint.host} is not an address that can be asked") from error
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             code, failure = _no_answer(error, request, timeout.total or 0.0)
             # A ClientResponseError holds the request's headers, secrets and all, in its repr.

@@ -232,6 +232,13 @@ class ConfigurationRefused:
     problems: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateChanged:
+    """The files that HTTPS is served with have changed: new connections get them, unless there is a `problem`."""
+
+    problem: str | None
+
+
 Fact = (
     RequestFinished
     | Observed
@@ -258,6 +265,7 @@ Fact = (
     | HeartbeatMissed
     | ConfigurationApplied
     | ConfigurationRefused
+    | CertificateChanged
 )
 Observer = Callable[[Fact], None]
 """Told of every fact. Must be quick and must not raise."""

@@ -8,6 +8,7 @@ import aiohttp
 
 from watcher import __version__
 from watcher.core.clock import Clock
+from watcher.core.destinations import ForbiddenAddressError, open_socket
 from watcher.core.errors import ConfigurationError
 from watcher.core.facts import HeartbeatMissed, HeartbeatSent, Observer
 from watcher.fields import Secret
@@ -41,6 +42,7 @@ class Heartbeat:
             headers={"User-Agent": f"watcher/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=True,
+            connector=aiohttp.TCPConnector(socket_factory=open_socket),
         ) as session:
             while True:
                 missed = await self._why_not() or await self._beat(session)
@@ -57,6 +59,9 @@ class Heartbeat:
             async with session.get(self._url.reveal(), allow_redirects=False) as response:
                 arrived = 200 <= response.status < 300  # noqa: PLR2004 - the class of success; a redirect is none
                 return None if arrived else f"answered HTTP {response.status}"
+        except aiohttp.ClientConnectorError as error:
+            is_forbidden = isinstance(error.os_error, ForbiddenAddressError)
+            return f"the request failed: {error.os_error if is_forbidden else type(error).__name__}"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return f"the request failed: {type(error).__name__}"
         except ConfigurationError as error:

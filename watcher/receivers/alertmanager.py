@@ -24,7 +24,7 @@ from watcher.core.errors import DeliveryError, FailureReason
 from watcher.core.event_json import format_time
 from watcher.core.model import Notification
 from watcher.core.ports import Standing, StandingReceiver
-from watcher.fields import HttpUrl, PositiveDuration
+from watcher.fields import DestinationUrl, HttpUrl, PositiveDuration
 from watcher.receivers.alerts import LabelledAlert, Labeller
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
 from watcher.receivers.http import check_answer, delivery_errors, json_of, open_session, secrets_of
@@ -43,7 +43,7 @@ class AlertmanagerSettings(ReceiverSettings):
     """An Alertmanager."""
 
     type: Literal["alertmanager"] = "alertmanager"
-    url: HttpUrl
+    url: DestinationUrl
     """The Alertmanager's address, without `/api/v2`."""
     resend_interval: PositiveDuration = timedelta(minutes=1)
     """How often the alerts that fire are sent again."""

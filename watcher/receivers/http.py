@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+import socket
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import aiohttp
 from yarl import URL
 
 from watcher import __version__
+from watcher.core.destinations import ForbiddenAddressError, open_socket
 from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
 from watcher.core.http_headers import retry_after_s
 
@@ -64,10 +66,14 @@ class _ShortResponse(aiohttp.ClientResponse):
 
 
 def open_session(*, timeout_s: float) -> aiohttp.ClientSession:
-    """A session for one receiver. `HTTPS_PROXY` and `NO_PROXY` are honoured; a redirect is refused, not followed."""
+    """A session for one receiver. `HTTPS_PROXY` and `NO_PROXY` are honoured; a redirect is refused, not followed.
+
+    So is a link-local address, whatever name leads there; behind a proxy it is the proxy that looks the name up.
+    """
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
     return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(socket_factory=open_socket),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         headers={"User-Agent": f"watcher/{__version__}"},
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -163,9 +169,15 @@ async def reach(url: str) -> None:
             raise aiohttp.InvalidURL(url)
         context = ssl.create_default_context() if parsed.scheme == "https" else None
         try:
+            for found in await asyncio.get_running_loop().getaddrinfo(
+                parsed.host, parsed.port, type=socket.SOCK_STREAM
+            ):
+                open_socket(found).close()
             _, writer = await asyncio.open_connection(parsed.host, parsed.port, ssl=context)
         except OSError as error:
             why = error.strerror or str(error)
+            if isinstance(error, ForbiddenAddressError):
+                raise _forbidden(parsed.host, parsed.port, error) from error
             if isinstance(error, ConnectionError) and error.errno:
                 why = os.strerror(error.errno)  # asyncio's own words name the address again
             message = f"cannot connect to {parsed.host}:{parsed.port}: {why}"
@@ -187,10 +199,18 @@ def delivery_errors() -> Iterator[None]:
     except aiohttp.InvalidURL as error:
         raise DeliveryError("not a usable address", reason=FailureReason.CLIENT_ERROR, permanent=True) from error
     except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
+        cause = getattr(error, "os_error", None)
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(cause, ForbiddenAddressError):
+            raise _forbidden(error.host, error.port, cause) from error
         raise DeliveryError(_network(error), reason=FailureReason.NETWORK, permanent=False) from error
     except (ValueError, LookupError) as error:
         message = f"the answer cannot be read: {type(error).__name__}"
         raise DeliveryError(message, reason=FailureReason.OTHER, permanent=False) from error
+
+
+def _forbidden(host: str, port: int | None, error: ForbiddenAddressError) -> DeliveryError:
+    message = f"cannot connect to {host}:{port}: {error}"
+    return DeliveryError(message, reason=FailureReason.CLIENT_ERROR, permanent=False)
 
 
 def _network(error: Exception) -> str:

@@ -14,7 +14,7 @@ from watcher.settings.polling import PollSettings
 from watcher.settings.redaction import redacted
 from watcher.settings.routing import DAYS, MaintenanceSettings, RouteSettings
 from watcher.settings.schema import json_schema
-from watcher.settings.service import Listen
+from watcher.settings.service import Listen, WebAuthSettings
 from watcher.settings.sources import InstanceSettings, SourceSettings
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "RouteSettings",
     "Settings",
     "SourceSettings",
+    "WebAuthSettings",
     "json_schema",
     "load",
     "load_or_raise",

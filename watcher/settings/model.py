@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from watcher.fields import HttpUrl, Section
+from watcher.fields import PublicUrl, Section
 from watcher.receivers import AnyReceiverSettings
 from watcher.settings.alerts import AlertName, AlertsSettings
 from watcher.settings.polling import PollSettings
@@ -22,7 +22,7 @@ class Settings(Section):
     """How often and how fast the cloud is asked; a source may change any of it."""
     alerts: AlertsSettings = AlertsSettings()
     """Which problems raise an alert and how much each matters."""
-    runbooks: dict[AlertName, HttpUrl] = Field(default_factory=dict)
+    runbooks: dict[AlertName, PublicUrl] = Field(default_factory=dict)
     """What to do about an alert: a link by the alert's name, shown in its notifications."""
     receivers: tuple[AnyReceiverSettings, ...] = ()
     """Where notifications go."""

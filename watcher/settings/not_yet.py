@@ -17,10 +17,7 @@ class NotYet:
     instead: str
 
 
-NOT_YET = (
-    NotYet("cluster", "there is one replica"),
-    NotYet("web.tls", "plain HTTP is served"),
-)
+NOT_YET = (NotYet("cluster", "there is one replica"),)
 
 
 def remarks(root: Node) -> Iterator[Remark]:

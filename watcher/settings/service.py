@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple
@@ -17,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from watcher.fields import HttpUrl, PositiveDuration, SecretOwner, Section, hide_credentials
+from watcher.fields import PositiveDuration, PublicUrl, SecretOwner, Section, check_destination, hide_credentials
 
 _SQLITE = "sqlite:///"
 _PORT_MAX = 65535
@@ -107,23 +108,39 @@ class ClusterSettings(Section):
 
 
 class WebAuthSettings(SecretOwner):
-    """Who may use the HTTP server; `/-/healthy` and `/-/ready` are open to all."""
-
-    required_secrets: ClassVar[tuple[str, ...]] = ("bearer_token",)
+    """Who may use the HTTP server, by a token or a password; `/-/healthy` and `/-/ready` are open to all."""
 
     bearer_token: SecretStr | None = Field(None, min_length=1)
     """Requests must carry it: `Authorization: Bearer …`."""
     bearer_token_file: Path | None = None
     """A file that holds `bearer_token`."""
+    username: Annotated[str, Field(min_length=1, pattern=r"^[^:\x00-\x1f\x7f]+$")] | None = None
+    """The user of Basic, with `password`; has no colon in it (RFC 7617)."""
+    password: SecretStr | None = Field(None, min_length=1)
+    """The password of `username`."""
+    password_file: Path | None = None
+    """A file that holds `password`."""
+
+    @classmethod
+    def pair_problems(cls, given: Collection[str]) -> Iterator[tuple[str, str]]:
+        """No way in, or half a one."""
+        yield from super().pair_problems(given)
+        password = next((key for key in ("password", "password_file") if key in given), None)
+        if password is not None and "username" not in given:
+            yield password, "a password needs 'username'"
+        if "username" in given and password is None:
+            yield "username", "a username needs 'password' (or 'password_file')"
+        if not {"bearer_token", "bearer_token_file", "username", "password", "password_file"} & set(given):
+            yield "", "missing required key 'bearer_token' (or its file), or 'username' and 'password'"
 
 
 class WebTlsSettings(Section):
-    """Serve HTTPS."""
+    """Serve HTTPS, TLS 1.2 or newer. Both files are read again when they change."""
 
     cert_file: Path
     """The certificate and its chain, PEM."""
     key_file: Path
-    """The private key, PEM."""
+    """The private key, PEM, without a password."""
 
 
 class WebSettings(Section):
@@ -135,7 +152,7 @@ class WebSettings(Section):
     """Who may use it; not given: all, but only to read unless `listen` is loopback."""
     tls: WebTlsSettings | None = None
     """Serve HTTPS; not given: plain HTTP."""
-    external_url: HttpUrl | None = None
+    external_url: PublicUrl | None = None
     """How people reach the status page from outside, for links in notifications."""
     metrics_instance_limit: int = Field(2000, ge=0)
     """Above so many instances the metrics by instance are left out."""
@@ -165,6 +182,6 @@ class HeartbeatSettings(SecretOwner):
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
-            raise ValueError("must begin with https:// or http://")
+        if value is not None:
+            check_destination(value.get_secret_value())
         return value

@@ -6,11 +6,14 @@ import asyncio
 import io
 import random
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import structlog
+import trustme
 
 from tests.acceptance.process import configuration
 from tests.fakes.sink import Sink
@@ -109,3 +112,36 @@ async def test_systemd_is_told_of_start_reload_and_stop(tmp_path: Path) -> None:
         ["READY=1", refused],
         ["STOPPING=1", "STATUS=draining"],
     ]
+
+
+async def test_a_certificate_that_is_renewed_on_disk_is_served_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    ca, trust = trustme.CA(), ssl.create_default_context()
+    ca.configure_trust(trust)
+    pair = {"cert_file": str(tmp_path / "tls.crt"), "key_file": str(tmp_path / "tls.key")}
+
+    def write(name: str) -> None:
+        certificate = ca.issue_cert("127.0.0.1", common_name=name)
+        certificate.cert_chain_pems[0].write_to_path(pair["cert_file"])
+        certificate.private_key_pem.write_to_path(pair["key_file"])
+
+    async def served(url: str) -> str:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), ssl=trust)
+        subject = writer.get_extra_info("peercert")["subject"]
+        writer.close()
+        return str(dict(each[0] for each in subject)["commonName"])
+
+    write("first")
+    async with Simulator(Scenario(), speed=0) as cloud:
+        web = {"listen": "127.0.0.1:0", "tls": pair}
+        config = configuration(cloud, tmp_path, instances=["1"], receivers=[], web=web)
+        with structlog.testing.capture_logs() as logs:
+            async with running(config, SystemClock()) as url, asyncio.timeout(30):
+                assert url.startswith("https://")
+                assert await served(url) == "first"
+                Path(pair["key_file"]).write_text("no key at all")
+                while not any(line["event"] == "certificate refused" for line in logs):
+                    assert await served(url) == "first"
+                write("second")
+                while await served(url) == "first":
+                    pass
+                assert await served(url) == "second"

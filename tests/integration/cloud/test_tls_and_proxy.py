@@ -154,3 +154,13 @@ async def test_a_plain_request_is_handed_to_the_proxy_whole() -> None:
     assert heads[0].startswith(b"GET http://cloud.invalid/v1/")
     assert b"Host: cloud.invalid\r\n" in heads[0]
     assert b"Proxy-Authorization: Basic " in heads[0]
+
+
+async def test_a_name_that_cannot_be_looked_up_is_the_operators_mistake() -> None:
+    cloud = MiniCloud()
+    client = cloud.client(AUTH, endpoint=f"http://{'a' * 64}.invalid", iam_endpoint=None)
+    try:
+        with pytest.raises(CloudEndpointError, match="is not an address that can be asked"):
+            await client.show(SERVER_ID)
+    finally:
+        await client.close()

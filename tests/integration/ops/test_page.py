@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.fakes.clock import FakeClock
 from tests.fakes.view import Well
 from watcher.ops import Guard, OpsServer
 
@@ -29,7 +30,13 @@ async def no_refresh() -> None:
 @asynccontextmanager
 async def serving() -> AsyncIterator[str]:
     server = OpsServer(
-        host="127.0.0.1", port=0, registry=CollectorRegistry(), refresh=no_refresh, wellness=Well(), guard=Guard
+        host="127.0.0.1",
+        port=0,
+        registry=CollectorRegistry(),
+        refresh=no_refresh,
+        wellness=Well(),
+        guard=Guard,
+        clock=FakeClock(),
     )
     yield await server.start()
     await server.close()

@@ -134,6 +134,7 @@ async def serving(folder: Path, *, stuck_s: float = 30, max_clients: int = 300) 
         wellness=Well(),
         routes=bench.stream.routes(),
         guard=Guard,
+        clock=bench.clock,
         on_shutdown=bench.stream.close,
     )
     bench.url = await server.start()

@@ -135,7 +135,23 @@ def test_warnings_and_notices_say_what_they_are() -> None:
         ("web: {listen: 9468}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
         ("web: {listen: 'h:65536'}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
         ("web: {listen: '::1:1'}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
-        ("web: {auth: {}}", "1:13: web.auth: error: missing required key 'bearer_token' (or 'bearer_token_file')"),
+        (
+            "web: {auth: {}}",
+            "1:13: web.auth: error: missing required key 'bearer_token' (or its file), or 'username' and 'password'",
+        ),
+        (
+            "web: {auth: {username: ann}}",
+            "1:14: web.auth.username: error: a username needs 'password' (or 'password_file')",
+        ),
+        (
+            "web: {external_url: 'https://ann:x@h/'}",
+            "1:21: web.external_url: error: everybody sees this URL: leave the user and the password out",
+        ),
+        ("web: {auth: {password: x}}", "1:14: web.auth.password: error: a password needs 'username'"),
+        (
+            "web: {auth: {bearer_token: t, username: ann}}",
+            "1:31: web.auth.username: error: a username needs 'password' (or 'password_file')",
+        ),
         ("web: {auth: {bearer_token: ''}}", "1:28: web.auth.bearer_token: error: must not be empty"),
         ("web: {external_url: 'ftp://x'}", "1:21: web.external_url: error: must begin with https:// or http://"),
         ("sources: []", "1:1: sources: error: the key is already in line 1"),

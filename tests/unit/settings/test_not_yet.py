@@ -42,7 +42,7 @@ def notices(text: str) -> list[str]:
         ("store: {url: 'sqlite:///a.db'}", []),
         ("store: {retention: 1d}", []),
         ("web: {auth: {bearer_token: t}}", []),
-        ("web: {tls: {cert_file: /dev/null, key_file: /dev/null}}", ["web.tls"]),
+        ("web: {tls: {cert_file: /dev/null, key_file: /dev/null}}", []),
     ],
 )
 def test_what_does_nothing_yet_is_told_where_it_is_given(text: str, paths: list[str]) -> None:

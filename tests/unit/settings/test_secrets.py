@@ -40,7 +40,7 @@ receivers:
   - {{name: am, type: alertmanager, url: "https://u:{CANARY}@h/"}}
   - {{name: misc, type: apprise, urls: ["mailto://u:{CANARY}@h.example"]}}
 store: {{url: "sqlite:///watcher.db?key={CANARY}"}}
-web: {{auth: {{bearer_token: {CANARY}}}, external_url: "https://u:{CANARY}@h/"}}
+web: {{auth: {{bearer_token: {CANARY}}}}}
 heartbeat: {{url: "https://h/{CANARY}"}}
 """
 

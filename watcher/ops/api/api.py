@@ -91,5 +91,5 @@ class Api:
         return [*(each.route() for each in self._endpoints), web.get(f"{PREFIX}/openapi.json", self._document)]
 
     async def _document(self, _request: web.Request) -> web.Response:
-        told = document(self._endpoints, has_token=self._configured().guard.has_token)
+        told = document(self._endpoints, security=self._configured().guard.schemes)
         return web.Response(text=json.dumps(told), content_type="application/json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from pydantic import BaseModel
 
 from watcher.ops.api.reading import read_body, read_path, read_query
 from watcher.ops.api.shapes import Shape
+from watcher.ops.problems import Problem
 
 PREFIX = "/api/v1"
 _ETAG_BYTES = 12
+_BODY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ class Endpoint:
         if self.query is not None:
             given["query"] = read_query(self.query, request.query)
         if self.body is not None:
-            given["body"] = read_body(self.body, await request.read())
+            given["body"] = read_body(self.body, await _body(request))
         made = await self.handler(**given)
         if self.answer is None or made is None:
             return web.Response(status=self.status)
@@ -70,6 +73,14 @@ class Endpoint:
         response = web.Response(status=304) if is_known else _json(text, status=self.status)
         response.headers.update({"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache"})
         return response
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(408, "the body did not come in time") from None
 
 
 def _json(text: str, *, status: int) -> web.Response:

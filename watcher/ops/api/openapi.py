@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,14 +15,13 @@ from watcher.ops.api.shapes import EventShape, ProblemShape
 
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REF.format(model=ProblemShape.__name__)}}}
-_SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
 _ETAG = {"description": "Weak: the same as long as the list tells the same", "schema": {"type": "string"}}
 _DESCRIPTION = "What a watcher knows of image instances on Huawei Cloud Workspace, and what people may ask of it."
 Schema = dict[str, Any]
 
 
-def document(endpoints: Sequence[Endpoint], *, has_token: bool) -> Schema:
-    """The document of these endpoints, and of the stream."""
+def document(endpoints: Sequence[Endpoint], *, security: Collection[str]) -> Schema:
+    """The document of these endpoints, and of the stream; `security`: the schemes, any of which is needed."""
     shapes: set[type[BaseModel]] = {ProblemShape, EventShape}
     for each in endpoints:
         shapes |= {shape for shape in (each.answer, each.body) if shape is not None}
@@ -31,19 +30,20 @@ def document(endpoints: Sequence[Endpoint], *, has_token: bool) -> Schema:
     _, schemas = models_json_schema(modes, ref_template=_REF)
     paths: dict[str, Schema] = {}
     for each in endpoints:
-        operation = _operation(each, has_token=has_token)
+        operation = _operation(each, is_open=not security)
         paths.setdefault(PREFIX + each.path, {})[each.method.lower()] = operation
-    paths[f"{PREFIX}/stream"] = {"get": _stream(has_token=has_token)}
+    paths[f"{PREFIX}/stream"] = {"get": _stream(is_open=not security)}
+    schemes = {name: {"type": "http", "scheme": name} for name in security}
     return {
         "openapi": "3.1.0",
         "info": {"title": "watcher", "version": __version__, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas.get("$defs", {})} | ({"securitySchemes": _SECURITY} if has_token else {}),
-    } | ({"security": [{name: []} for name in _SECURITY]} if has_token else {})
+        "components": {"schemas": schemas.get("$defs", {})} | ({"securitySchemes": schemes} if schemes else {}),
+    } | ({"security": [{name: []} for name in schemes]} if schemes else {})
 
 
-def _operation(endpoint: Endpoint, *, has_token: bool) -> Schema:
+def _operation(endpoint: Endpoint, *, is_open: bool) -> Schema:
     is_write = endpoint.method != "GET"
     problems = dict(endpoint.problems)
     if endpoint.query is not None or endpoint.in_path is not None or endpoint.body is not None:
@@ -51,10 +51,11 @@ def _operation(endpoint: Endpoint, *, has_token: bool) -> Schema:
     if is_write:
         problems |= {
             403: "Nothing may be changed, or not from there",
+            408: "The body did not come in time",
             413: "The body is larger than 64 KiB",
             415: "The body is not application/json",
         }
-    problems |= _everywhere(has_token=has_token)
+    problems |= _everywhere(is_open=is_open)
     operation: Schema = {
         "operationId": endpoint.operation_id,
         "summary": endpoint.summary,
@@ -90,9 +91,9 @@ def _good(endpoint: Endpoint) -> Schema:
     return good
 
 
-def _everywhere(*, has_token: bool) -> dict[int, str]:
+def _everywhere(*, is_open: bool) -> dict[int, str]:
     problems = {500: "A fault of the watcher's own", 503: "The store cannot be used: try again"}
-    return problems | ({401: "The token of `web.auth` is needed"} if has_token else {})
+    return problems | ({} if is_open else {401: "What `web.auth` asks for was not shown"})
 
 
 def _answers(problems: Mapping[int, str]) -> Schema:
@@ -130,8 +131,8 @@ def _inlined(schema: Any, shared: Mapping[str, Any]) -> Any:
     return {key: _inlined(value, shared) for key, value in schema.items()}
 
 
-def _stream(*, has_token: bool) -> Schema:
-    problems = {400: "Something in the request is wrong: `errors` says where", **_everywhere(has_token=has_token)}
+def _stream(*, is_open: bool) -> Schema:
+    problems = {400: "Something in the request is wrong: `errors` says where", **_everywhere(is_open=is_open)}
     resume = {
         "name": "Last-Event-ID",
         "in": "header",

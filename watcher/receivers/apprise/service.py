@@ -20,6 +20,7 @@ from apprise import (
 
 from watcher import __version__
 from watcher.core.clock import Clock
+from watcher.core.destinations import ForbiddenAddressError, is_forbidden
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.receivers.apprise.tries import Attempt, Outcome
 from watcher.receivers.apprise.watch import Answer, Exchange, listen, watched
@@ -84,8 +85,9 @@ class AppriseServices:
 
     def problem(self, address: str) -> str | None:
         """Why the address cannot be used, without a word of it that could be secret."""
-        if self._service(address) is not None:
-            return None
+        service = self._service(address)
+        if service is not None:
+            return str(ForbiddenAddressError()) if is_forbidden(getattr(service, "host", None) or "") else None
         scheme = self.scheme(address)
         if scheme == "unknown":
             return "not an address that Apprise understands: it begins with no scheme that it knows, such as mailto://"
@@ -121,8 +123,9 @@ class AppriseServices:
 
     def _send(self, address: str, message: Message, attempt: Attempt, *, timeout_s: float, clock: Clock) -> str:
         service = self._service(address)
-        if service is None:
-            told = self.problem(address) or ""
+        told = self.problem(address)
+        if service is None or told is not None:
+            told = told or ""
             raise DeliveryError(told, reason=FailureReason.AUTH_ERROR, permanent=False)
         service.request_rate_per_sec = 0
         service.socket_connect_timeout = service.socket_read_timeout = timeout_s

@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as _Urllib3Timeout
 
+from watcher.core.destinations import ForbiddenAddressError, open_socket
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.receivers.apprise.tries import Attempt
 
@@ -118,6 +119,8 @@ class _WatchedAdapter(HTTPAdapter):
         if exchange.attempt.abandoned:
             raise requests.ConnectionError("given up")
         try:
+            if requests.utils.select_proxy(request.url or "", proxies) is None:
+                _check(request.url or "")
             response = super().send(request, True, timeout, verify, cert, proxies)  # noqa: FBT003 - requests' own
             body = _read(response, exchange.attempt)
         except (requests.RequestException, HTTPError, OSError) as error:
@@ -131,6 +134,16 @@ class _WatchedAdapter(HTTPAdapter):
             # as sent.
             raise requests.TooManyRedirects("redirects are not followed")
         return response
+
+
+def _check(url: str) -> None:
+    """Raise ForbiddenAddressError where the host of a URL is a link-local address, or has one."""
+    parts = urlsplit(url)
+    # Looked up once more when the connection is made, which also tells why a name is none: urllib3 has no place to
+    # stand in between.
+    with suppress(socket.gaierror):
+        for found in socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM):
+            open_socket(found).close()
 
 
 def _read(response: requests.Response, attempt: Attempt) -> bytes:
@@ -155,6 +168,9 @@ def _failure(url: str, error: Exception) -> DeliveryError:
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     causes = list(_causes(error))
+    if isinstance(error, ForbiddenAddressError):
+        message = f"cannot connect to {place}: {error}"
+        return DeliveryError(message, reason=FailureReason.CLIENT_ERROR, permanent=False)
     message = f"the connection failed: {type(causes[-1]).__name__}"
     if any(isinstance(cause, NewConnectionError) for cause in causes):
         message = f"cannot connect to {place}: {next(_of_the_system(causes), 'no connection')}"

@@ -17,7 +17,7 @@ from watcher.core.errors import DeliveryError, WatcherError
 from watcher.core.event_json import format_time
 from watcher.core.model import Alert, AlertStatus, Notification
 from watcher.core.ports import Notebook, Receiver, Standing
-from watcher.fields import HttpUrl, Secret
+from watcher.fields import DestinationUrl, Secret
 from watcher.receivers.base import Describer, ReceiverSettings, ReceiverTools
 from watcher.receivers.http import delivery_errors, open_session, reach, secrets_of
 from watcher.receivers.pagerduty.answers import RefusedEventError, judged
@@ -42,7 +42,7 @@ class PagerDutySettings(ReceiverSettings):
     """A file that holds `routing_key`."""
     region: Literal["us", "eu"] = "us"
     """The service region of the account: where the Events API is."""
-    url: HttpUrl | None = None
+    url: DestinationUrl | None = None
     """Where the Events API is, in place of the region's address: a relay, without `/v2/enqueue`."""
     informational: bool = False
     """Tell of events without alerts, too: as change events, which page nobody."""

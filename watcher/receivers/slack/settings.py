@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 
 from watcher.core.ports import Receiver
-from watcher.fields import HttpUrl, Rate, RateLimit
+from watcher.fields import DestinationUrl, HttpUrl, Rate, RateLimit, check_destination
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
 from watcher.receivers.http import open_session
 from watcher.receivers.slack.api import SlackApi
@@ -31,7 +31,7 @@ class SlackSettings(ReceiverSettings):
     """A file that holds `bot_token`."""
     channel: str | None = Field(None, min_length=1)
     """The channel's id or name the bot posts to."""
-    api_url: HttpUrl = HttpUrl("https://slack.com/api/")
+    api_url: DestinationUrl = HttpUrl("https://slack.com/api/")
     """Where the bot's Web API is; GovSlack has another address."""
     rate_limit: RateLimit | None = Rate(1, 1.0)
     """The most notifications in a length of time; Slack takes one a second."""
@@ -39,8 +39,8 @@ class SlackSettings(ReceiverSettings):
     @field_validator("webhook_url")
     @classmethod
     def _check_webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
-            raise ValueError("must begin with https:// or http://")
+        if value is not None:
+            check_destination(value.get_secret_value())
         return value
 
     @classmethod

@@ -17,7 +17,7 @@ from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError
 from watcher.core.model import Notification
 from watcher.core.ports import Receiver
-from watcher.fields import HttpUrl, Secret
+from watcher.fields import DestinationUrl, Secret
 from watcher.receivers.alerts import Labeller
 from watcher.receivers.base import ReceiverSettings, ReceiverTools
 from watcher.receivers.http import check_answer, delivery_errors, open_session, reach, secrets_of
@@ -31,7 +31,7 @@ class WebhookSettings(ReceiverSettings):
     """A receiver that is sent JSON by POST."""
 
     type: Literal["webhook"] = "webhook"
-    url: HttpUrl
+    url: DestinationUrl
     """Where to POST."""
     secret: SecretStr | None = None
     """Signs each request as Standard Webhooks say: `whsec_` and base64. None: unsigned."""
