@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The first of these that is 3.11 or newer; set PYTHON to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium docker-compose podman runc mmdebstrap systemd
+DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium docker-compose podman runc mmdebstrap systemd faketime
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -155,8 +155,8 @@ class Watcher:
 
 
 @asynccontextmanager
-async def running(config: Path, **environment: str) -> AsyncIterator[Watcher]:
-    """Start `watcher run` and wait until it serves; killed at the end if it still runs."""
+async def launched(config: Path, **environment: str) -> AsyncIterator[Watcher]:
+    """Start `watcher run` and do not wait until it serves; killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "watcher", "run", "-c", str(config)),
         env={"PATH": "/usr/bin:/bin", "HOME": str(config.parent), **environment, **coverage_environment()},
@@ -165,13 +165,20 @@ async def running(config: Path, **environment: str) -> AsyncIterator[Watcher]:
     )
     watcher = Watcher(process)
     try:
-        watcher.url = (await watcher.logged("started"))["url"]
         yield watcher
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
         await watcher._reading
+
+
+@asynccontextmanager
+async def running(config: Path, **environment: str) -> AsyncIterator[Watcher]:
+    """Start `watcher run` and wait until it serves; killed at the end if it still runs."""
+    async with launched(config, **environment) as watcher:
+        watcher.url = (await watcher.logged("started"))["url"]
+        yield watcher
 
 
 def coverage_environment() -> dict[str, str]:

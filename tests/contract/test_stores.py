@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 from tests.contract.stores import (
     KEYS,
@@ -157,6 +158,14 @@ class TestOrder:
         await store.make_due("hooks", now=at(90))
         assert [each.next_attempt_at for each in await heads(store, 90)] == [at(90), at(90), third.next_attempt_at]
         assert len(await heads(store, 90, receiver="chat")) == 2
+
+    async def test_what_waits_for_longer_than_anything_should_is_made_due(self, store: AnyStore) -> None:
+        await store.commit([course(key, "BUILT") for key in KEYS[:2]], now=at(30))
+        soon, late = await heads(store)
+        await store.record([failed(soon, 60, again_s=100), failed(late, 60, again_s=101)])
+        await store.make_due("hooks", now=at(90), beyond=timedelta(seconds=10))
+        assert await store.next_due_at("hooks", now=at(90)) == at(100)
+        assert [each.id for each in await heads(store, 90)] == [late.id]
 
     async def test_what_is_pending_for_longest(self, store: AnyStore) -> None:
         assert await store.oldest_pending_at() is None

@@ -154,9 +154,10 @@ class ModelQueue:
             row.reason = error.reason.value
             self._move(row, _PENDING if attempt.next_attempt_at is not None else _DEAD, at=attempt.finished_at)
 
-    async def make_due(self, receiver: str, *, now: datetime) -> None:
+    async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
         for row in self._of(receiver, _PENDING):
-            row.delivery = replace(row.delivery, next_attempt_at=min(row.delivery.next_attempt_at, whole_ms(now)))
+            if row.delivery.next_attempt_at > whole_ms(now + beyond):
+                row.delivery = replace(row.delivery, next_attempt_at=whole_ms(now))
 
     async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:
         pending = self._of(receiver, _PENDING)

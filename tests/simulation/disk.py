@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tests.fakes.model_store import ModelStore
@@ -100,8 +100,8 @@ class UnreliableStore:
             event, why = attempt.delivery.event, attempt.suppression or attempt.error or "delivered"
             self._tell("record", attempt.delivery.receiver, event.instance_id, event.sequence, str(why))
 
-    async def make_due(self, receiver: str, *, now: datetime) -> None:
-        await self._do("make due", lambda: self._store.make_due(receiver, now=now))
+    async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
+        await self._do("make due", lambda: self._store.make_due(receiver, now=now, beyond=beyond))
         self._tell("make due", receiver)
 
     async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from watcher.core.errors import DeliveryError
@@ -235,8 +235,8 @@ class DeliveryStore(Protocol):
         """Write down how tries ended."""
         ...
 
-    async def make_due(self, receiver: str, *, now: datetime) -> None:
-        """Whatever waits for another try is due now."""
+    async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
+        """Whatever waits for another try for longer than `beyond` from now is due now."""
         ...
 
     async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:

@@ -14,6 +14,7 @@ from watcher.core.budget import Budget
 from watcher.core.clock import Clock
 from watcher.core.errors import StoreError
 from watcher.core.facts import Observer, StoreFailed, StoreRecovered, Suppressed
+from watcher.core.http_headers import RETRY_AFTER_MAX_S
 from watcher.core.model import Delivery
 from watcher.core.ports import Attempt, DeliveryStore, QuietView, Receiver
 from watcher.delivery.health import ReceiverHealth
@@ -22,6 +23,7 @@ from watcher.delivery.parcels import DIGEST_EVENTS, Parcel, choose, digest_id_of
 from watcher.delivery.sender import Sender, notification_of
 
 _LOOK_AGAIN_S = 60.0  # what somebody else than this process wrote is found within this time
+_SET_BACK_S = 1.0  # what a clock is corrected by all the time is less
 _SINGLES = 256  # looked at in one turn, where there are no digests
 _STORE_RETRY = Backoff(initial_s=1.0, max_s=10.0)
 _TURN_AT_MOST_S = 300.0  # it asks the store, and waits for nobody else
@@ -75,7 +77,8 @@ class DeliveryWorker:
         self._look_s = 0.0
         self._was_down = False
         self._sending: dict[asyncio.Task[list[Attempt]], Sequence[Delivery]] = {}
-        self._by_others: set[asyncio.Task[list[Attempt]]] = set()
+        self._ahead_s: float | None = None
+        self._outdated: set[asyncio.Task[list[Attempt]]] = set()
         self._unrecorded: list[Attempt] = []
         self._make_due = False
         self._serve(receiver, policy)
@@ -100,8 +103,7 @@ class DeliveryWorker:
         Tries under way go on with the one before, which may be closed when what is returned is done.
         """
         self._serve(receiver, policy)
-        self._make_due = True
-        self._by_others |= self._sending.keys()
+        self._wait_no_more()
         self.look_again()
         return asyncio.gather(*self._sending, return_exceptions=True)
 
@@ -150,6 +152,7 @@ class DeliveryWorker:
     async def _turn(self) -> float | None:
         """Record what ended, start what is due; how long there is nothing more to do, None when drained."""
         try:
+            await self._mind_the_clock()
             await self._record()
             if not self._leaving:
                 await self._look_around()
@@ -169,8 +172,8 @@ class DeliveryWorker:
     async def _record(self) -> None:
         for task in [task for task in self._sending if task.done()]:
             del self._sending[task]
-            if task in self._by_others:  # it failed at somebody who is not asked any more
-                self._by_others.discard(task)
+            if task in self._outdated:  # when to try again was said by one before, or by a clock before
+                self._outdated.discard(task)
                 self._make_due = True
             self._unrecorded += task.result()
         if self._unrecorded:
@@ -180,6 +183,21 @@ class DeliveryWorker:
             await self._store.make_due(self._receiver.name, now=self._clock.now())
         self._make_due = False
         self._was_down = self._health.down
+
+    async def _mind_the_clock(self) -> None:
+        """What waits until some wall-clock time does not wait for longer because that clock was set back."""
+        now = self._clock.now()
+        before_s, self._ahead_s = self._ahead_s, now.timestamp() - self._clock.monotonic()
+        if before_s is None:  # it may have been while nobody looked
+            longest = timedelta(seconds=max(RETRY_AFTER_MAX_S, self._policy.backoff.max_s))
+            await self._store.make_due(self._receiver.name, now=now, beyond=longest)
+        elif self._ahead_s < before_s - _SET_BACK_S:
+            self._wait_no_more()
+
+    def _wait_no_more(self) -> None:
+        """Have what waits for another try tried at once, and so what is under way if it fails."""
+        self._make_due = True
+        self._outdated |= self._sending.keys()
 
     async def _look_around(self) -> None:
         """Once a while: what has become too old, and what was kept quiet and may be told now."""

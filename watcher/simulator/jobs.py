@@ -38,22 +38,36 @@ class Job:
 
 
 class JobBook:
-    """All jobs there ever were, in the order of their start."""
+    """The jobs in the order of their start: the last `keep`, and those that have not ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: int = 1000) -> None:
+        self.keep = keep
+        self._started = self._parts = 0
         self._jobs: dict[str, Job] = {}
         self._subs: dict[str, SubJob] = {}
 
     def start(self, job_type: JobType, resources: Sequence[tuple[str, str]], *, at: datetime) -> Job:
         """Opens a job with a sub job for each `(resource_id, resource_name)`."""
-        job = Job(id=f"ff8080828f{len(self._jobs) + 1:022x}", type=job_type, begin=at)
+        self._started += 1
+        job = Job(id=f"ff8080828f{self._started:022x}", type=job_type, begin=at)
         for resource_id, resource_name in resources:
-            sub_id = f"ff8080829a{len(self._subs) + 1:022x}"
+            self._parts += 1
+            sub_id = f"ff8080829a{self._parts:022x}"
             sub = SubJob(sub_id, job.id, job_type, resource_id, resource_name, begin=at)
             self._subs[sub_id] = sub
             job.subs.append(sub)
         self._jobs[job.id] = job
+        self._forget()
         return job
+
+    def _forget(self) -> None:
+        surplus = len(self._jobs) - self.keep
+        if surplus <= 0:
+            return
+        for job in [job for job in list(self._jobs.values())[:surplus] if job.end is not None]:
+            del self._jobs[job.id]
+            for sub in job.subs:
+                del self._subs[sub.id]
 
     def finish(self, sub: SubJob, *, at: datetime, reason: Reason | None = None) -> None:
         """Ends a sub job, with a `reason` as failed; the last one ends its job."""

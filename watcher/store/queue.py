@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -207,9 +207,9 @@ class Queue(Database):
             if told:
                 await connection.execute(_RECORD_TOLD, told)
 
-    async def make_due(self, receiver: str, *, now: datetime) -> None:
-        """Whatever waits for another try is due now."""
-        later = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.next_attempt_at_ms > to_ms(now))
+    async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
+        """Whatever waits for another try for longer than `beyond` from now is due now."""
+        later = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.next_attempt_at_ms > to_ms(now + beyond))
         async with self.write() as connection:
             await connection.execute(update(deliveries).where(later).values(next_attempt_at_ms=to_ms(now)))
 

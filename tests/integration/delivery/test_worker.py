@@ -108,6 +108,27 @@ async def test_in_order_for_one_instance_even_when_the_first_fails(store: Store)
     assert bench.receiver.tries[:3] == [told[0].id] * 3
 
 
+@pytest.mark.parametrize("when", ["while it runs", "while it is down"])
+async def test_a_clock_that_is_set_back_makes_nothing_wait_for_longer(when: str, store: Store) -> None:
+    bench = Bench(store, ScriptedReceiver(refusal()))
+    [told] = await bench.write("a")
+    running = asyncio.create_task(bench.worker.run())
+    await bench.until(DeliveryFailed, 1)
+    if when == "while it is down":
+        bench.worker.drain()
+        await running
+        bench = Bench(store, ScriptedReceiver())
+    bench.clock.jump(-86_400)
+    running = running if not running.done() else asyncio.create_task(bench.worker.run())
+    while not bench.receiver.accepted:
+        assert bench.clock.monotonic() <= 43_200  # much of it passes while the disk is written to
+        await bench.clock.advance(5.0)
+        await store.unfinished()  # real I/O: lets the worker's own go on
+    bench.worker.drain()
+    await running
+    assert [notification.event for notification in bench.receiver.accepted] == [told]
+
+
 async def test_another_instance_does_not_wait(store: Store) -> None:
     bench = Bench(store, ScriptedReceiver(refusal()), at_once=1)
     told = await bench.write("a", "b")
