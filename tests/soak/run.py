@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +145,19 @@ class _Run:
                 path.write_text(json.dumps(each))
                 await life.reload()
             sample = take_sample(day, database=self._database, **await life.figures())
+            sample = replace(sample, **await self._at_rest())
             self._result.samples.append(sample)
             self._on_sample(sample)
         stop.set()
         await running
+
+    async def _at_rest(self) -> dict[str, int]:
+        """Tasks and sockets without those that come and go: the least of some moments, minutes apart."""
+        moments = list[tuple[int, int]]()
+        for _ in range(8):
+            await self._clock.sleep(77.0)
+            moments.append((len(asyncio.all_tasks()), len(open_files()[0])))
+        return {"tasks": min(tasks for tasks, _ in moments), "sockets": min(sockets for _, sockets in moments)}
 
     def _cloud(self) -> Simulator:
         clock = SimulatedClock(start=self._clock.now(), monotonic=self._clock.monotonic)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from watcher.core.model import Instance, InstanceState
 from watcher.core.ports import InstancePage
 
+_FORGOTTEN_KEPT = 10_000
 _NOTHING = InstancePage(count=0, items=())
 
 
@@ -36,10 +37,12 @@ class Ledger:
         self._where: dict[str, Listed] = {}
         self._alone: dict[str, datetime] = {}
         self._sought: set[str] = set()
+        self._forgotten: dict[str, None] = {}
 
     def keep(self, state: InstanceState) -> None:
         """What is known of an instance from now on."""
         self.states[state.key.id] = state
+        self._forgotten.pop(state.key.id, None)
         if state.search is not None:
             self._sought.add(state.key.id)
         else:
@@ -98,9 +101,19 @@ class Ledger:
         self._pages.clear()
 
     def forget(self, instance_id: str) -> None:
-        """It is watched no more. Its state stays: should it come back, its events go on being numbered."""
+        """It is watched no more. Its state stays, without the record: should it come back, its events go on being
+        numbered. Of very many only the last: the cloud gives no id twice.
+        """
         self._where.pop(instance_id, None)
         self._alone.pop(instance_id, None)
+        self._sought.discard(instance_id)
+        if instance_id in self.states:
+            self.states[instance_id] = replace(self.states[instance_id], record="{}")
+            self._forgotten.pop(instance_id, None)
+            self._forgotten[instance_id] = None
+        if len(self._forgotten) > _FORGOTTEN_KEPT:
+            oldest = next(iter(self._forgotten))
+            del self._forgotten[oldest], self.states[oldest]
 
     def cut(self, end: int) -> None:
         """The list ends here: drop the pages behind."""

@@ -156,8 +156,10 @@ class SourcePoller:
         for state in remembered.values():
             if state.key.id in self._watchlist.ids:
                 self._intake.set_timer(state)
-            elif state.alerts:
+                continue
+            if state.alerts:
                 self._intake.close(state)
+            self._ledger.forget(state.key.id)
 
     def _follow(self, before: SourcePoller) -> None:
         """Know what the one before knew; nothing of it is asked or told again because of that."""
@@ -174,9 +176,9 @@ class SourcePoller:
         for instance_id in watched & states.keys():
             self._intake.set_timer(states[instance_id])
         for instance_id in were_watched - watched:
-            self._ledger.forget(instance_id)
             if instance_id in states and states[instance_id].alerts:
                 self._intake.close(states[instance_id])
+            self._ledger.forget(instance_id)
 
     async def flush(self) -> bool:
         """Commit what waits; whether nothing waits any more."""

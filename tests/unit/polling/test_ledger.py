@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.fakes.values import at, history, instance
 from watcher.core.model import InstanceKey, Search
 from watcher.core.ports import InstancePage
-from watcher.polling.ledger import Ledger
+from watcher.polling.ledger import _FORGOTTEN_KEPT, Ledger
 
 PAGE = InstancePage(count=3, items=tuple(instance("BUILT", id=number) for number in "123"))
 
@@ -47,3 +47,24 @@ def test_of_a_page_that_is_in_doubt_all_are() -> None:
     ledger.shown("1", ledger.page(0, sweep=2))
     ledger.doubt("1")
     assert ledger.in_question(0, PAGE) == PAGE.items
+
+
+def test_of_those_that_are_gone_the_number_is_kept_and_of_very_many_the_last() -> None:
+    ledger = Ledger()
+    for number in range(_FORGOTTEN_KEPT + 2):
+        state, _ = history("BUILT", key=InstanceKey("prod", str(number)))
+        ledger.keep(state)
+        if number:
+            ledger.forget(str(number))
+    assert len(ledger.states) == _FORGOTTEN_KEPT + 1
+    assert "1" not in ledger.states
+    assert ledger.states["0"].record != "{}"  # still watched
+    assert (ledger.states["2"].record, ledger.states["2"].sequence) == ("{}", 1)
+    ledger.keep(ledger.states["2"])  # it is back
+    ledger.forget("0")
+    assert "2" in ledger.states
+    assert "3" in ledger.states
+    ledger.keep(replace(ledger.states["0"], key=InstanceKey("prod", "new")))
+    ledger.forget("new")
+    assert "2" in ledger.states
+    assert "3" not in ledger.states
