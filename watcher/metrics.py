@@ -55,6 +55,7 @@ class Measured:
     receivers: Mapping[str, str] = field(default_factory=dict)
     alerts: Mapping[str, str] = field(default_factory=dict)
     instance_limit: int = 2000
+    has_heartbeat: bool = True
 
 
 class Metrics:
@@ -79,6 +80,8 @@ class Metrics:
     def watch(self, measured: Measured) -> None:
         """This is measured from now on: what is new begins at zero, what is gone is shown no more."""
         self._state.measured = measured
+        if not measured.has_heartbeat:
+            self._heartbeat_at.set(0)  # else its last beat would become older and older
         by_source, by_receiver = set(measured.sources), set(measured.receivers.items())
         for source in self._by_source - by_source:
             for metric in self._of_sources:

@@ -151,6 +151,7 @@ def measured(settings: Settings) -> Measured:
         receivers={receiver.name: receiver.type for receiver in settings.receivers},
         alerts={name: severity.value for name, severity in alert_rules(settings).by_name.items()},
         instance_limit=settings.web.metrics_instance_limit,
+        has_heartbeat=settings.heartbeat is not None,
     )
 
 

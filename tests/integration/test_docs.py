@@ -39,7 +39,7 @@ def test_every_command_is_in_the_readme_or_the_changelog(capsys: pytest.CaptureF
 def test_links_between_documents_lead_somewhere() -> None:
     broken = [
         (page.name, target)
-        for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+        for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
         if not (page.parent / target).exists()
     ]
@@ -62,7 +62,10 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
 def test_nothing_names_a_package_registry() -> None:
     # Written in two halves, so that this file does not name one either.
     hosts = [first + second for first, second in (("pypi", ".org"), ("python", "hosted.org"), ("registry.np", "mjs"))]
-    suspects = [*ROOT.glob("*"), *(ROOT / "requirements").glob("*"), *(ROOT / ".ci").glob("*")]
+    below = [
+        path for folder in ("requirements", ".ci", "deploy", "tests", "docs") for path in (ROOT / folder).rglob("*")
+    ]
+    suspects = [*ROOT.glob("*"), *below]
     found = [
         (path.name, host)
         for path in suspects
@@ -74,7 +77,7 @@ def test_nothing_names_a_package_registry() -> None:
 
 
 def test_the_locked_requirements_have_hashes_and_no_addresses() -> None:
-    for name in ("runtime.txt", "build.txt", "dev.txt"):
+    for name in ("runtime.txt", "image.txt", "build.txt", "dev.txt", "helm.txt"):
         text = (ROOT / "requirements" / name).read_text()
         pinned = re.findall(r"^[a-z0-9._\[\],-]+==\S+", text, re.MULTILINE)
         assert pinned
