@@ -190,11 +190,13 @@ class Daemon:
         self._reloader.ask()
 
     async def _apply(self, settings: Settings) -> None:
+        if not self._is_started:
+            raise ConfigurationError("the watcher is starting: ask again")
         try:
             sources, receivers = await self._sources.prepare(settings), self._receivers.prepare(settings)
             await self._sources.hold(sources)
-            if not self._is_started or self._is_draining:
-                raise ConfigurationError("the watcher starts or stops at this moment")
+            if self._is_draining:
+                raise ConfigurationError("the watcher is draining")
             self._swap(settings, sources, receivers)
         finally:
             await self._sources.tidy()

@@ -179,6 +179,8 @@ class Receivers:
 
     def _leave(self, served: _Served) -> None:
         served.worker.leave()
+        self._leaving.add(served.working)
+        served.working.add_done_callback(self._leaving.discard)
         self._close_after(served.working, served)
 
     def _close_after(self, work: asyncio.Future[Any], served: _Served) -> None:

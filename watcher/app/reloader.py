@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from watcher.app.configuration import ConfigurationFile, applicable
 from watcher.app.systemd import ServiceManager
@@ -12,6 +11,8 @@ from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError, StoreError
 from watcher.core.facts import ConfigurationApplied, ConfigurationRefused, Observer
 from watcher.settings import Settings
+
+_STORE_AGAIN_S = 10.0
 
 
 class Reloader:
@@ -52,8 +53,13 @@ class Reloader:
             while True:
                 await self._asked.wait()
                 self._asked.clear()
-                with suppress(ConfigurationError, StoreError):  # the observer was told
+                try:
                     await self.reload()
+                except ConfigurationError:
+                    pass  # the observer was told
+                except StoreError:  # not the file is to be mended, but the store
+                    await self._clock.wait(self._asked, _STORE_AGAIN_S)
+                    self.ask()
 
     async def reload(self) -> tuple[str, ...]:
         """Apply what the file holds now; the keys that wait for a restart.
