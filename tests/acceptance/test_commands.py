@@ -251,13 +251,6 @@ class TestRun:
             assert await watcher.end(signal.SIGINT) == 0
         assert watcher.log[-1]["event"] == "stopped"
 
-    async def test_sighup_does_not_end_it(self, cloud: Simulator, tmp_path: Path) -> None:
-        config = configuration(cloud, tmp_path, instances=list(cloud.world.ids()), receivers=[])
-        async with running(config) as watcher:
-            watcher.process.send_signal(signal.SIGHUP)
-            await watcher.logged("reload is not available in this version: restart to apply changes")
-            assert await watcher.end() == 0
-
     async def test_a_second_watcher_on_the_same_store_is_refused(self, cloud: Simulator, tmp_path: Path) -> None:
         config = configuration(cloud, tmp_path, instances=list(cloud.world.ids()), receivers=[])
         async with running(config) as watcher:

@@ -226,6 +226,8 @@ class TestSilences:
             ({**SILENCE, "all": True}, "give 'match' or 'all', not both"),
             ({**SILENCE, "author": "  "}, "author: must not be empty"),
             ({**SILENCE, "comment": ""}, "comment: must not be empty"),
+            ({**SILENCE, "comment": " " * 2000 + "x"}, "comment: "),
+            ({**SILENCE, "author": " " * 200 + "x"}, "author: "),
             ({**SILENCE, "duration": "soon"}, "duration: not a duration: write 500ms, 15s, 5m, 2h, 7d"),
             ({**SILENCE, "duration": "99999999999h"}, "duration: "),
             ({**SILENCE, "duration": 0}, "duration: must be more than 0"),

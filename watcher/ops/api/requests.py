@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    StringConstraints,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -62,6 +61,12 @@ def cursor_of(parts: Sequence[str]) -> str:
     return ".".join(part.encode(errors="replace").hex() for part in parts)
 
 
+def _check_not_blank(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
 def _check_bare(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not hold a NUL")
@@ -80,13 +85,14 @@ Text = Annotated[
 ]
 _Item = TypeVar("_Item")
 Several = Annotated[tuple[_Item, ...], Field(max_length=20)]
-Person = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    Field(json_schema_extra={"pattern": r"\S"}),
+# How long a text may be is said of it as it is sent, blanks and all; a constraint that strips would count after that.
+_Stripped = AfterValidator(str.strip)
+_NotBlank = AfterValidator(_check_not_blank)
+Person = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": r"\S"}), _Stripped, _NotBlank]
+Comment = Annotated[str, Field(max_length=2000), _Stripped]
+Needed = Annotated[
+    str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": r"\S"}), _Stripped, _NotBlank
 ]
-Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
-Needed = Annotated[Comment, Field(min_length=1, json_schema_extra={"pattern": r"\S"})]
 Length = Annotated[
     PositiveDuration,
     WithJsonSchema(
