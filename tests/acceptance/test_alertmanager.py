@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.process import configuration, running
 from tests.acceptance.test_alerts import hook, observed, settled
 from tests.components import Alertmanager, alertmanager
 from tests.fakes.sink import Sink
 from watcher.simulator import Reason, Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 REASON = Reason(code="WKS.00170206", message="sysprep failed")
 

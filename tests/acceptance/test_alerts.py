@@ -6,9 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.process import Watcher, configuration, running, sample
 from tests.fakes.sink import Received, Sink
 from watcher.simulator import Fault, Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 
 def hook(sink: Sink, name: str = "hooks", **more: Any) -> dict[str, Any]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.process import configuration, history, running
 from tests.acceptance.test_alerts import hook, observed, settled
 from tests.fakes.sink import Received, Sink
 from watcher.simulator import Fault, Reason, Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 WHY = {"code": "WKS.00170211", "message": "the export timed out", "exact": False}
 

@@ -19,6 +19,8 @@ from tests.acceptance.process import Watcher, command, configuration, history, r
 from tests.fakes.sink import Received, Sink
 from watcher.simulator import Fault, Scenario, Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 PAGES = 30
 MANY = PAGES * 100
 NO_DETAILS = {"listen": "127.0.0.1:0", "metrics_instance_limit": 0}

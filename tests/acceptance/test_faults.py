@@ -11,6 +11,8 @@ from tests.acceptance.process import Watcher, configuration, running, sample
 from tests.fakes.sink import Sink
 from watcher.simulator import Fault, Scenario, Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 FAULTS: dict[str, dict[str, Any]] = {
     "latency": {"ms": 100},
     "throttle": {"retry_after": 1},

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.letters import Json, MoodySink, check_alerts, check_contents, check_order, check_repeats
-from tests.acceptance.process import Watcher, configuration, coverage_environment, running, sample
+from tests.acceptance.process import Watcher, configuration, running, sample
 from tests.acceptance.test_bulk import instances
 from tests.fakes.sink import Sink
 from watcher.core.clock import SystemClock
 from watcher.simulator import Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 PATIENT, HASTY = 12, 14
 NEXT = {"CREATING": "ACTIVE", "ACTIVE": "BUILDING", "BUILDING": "BUILT", "BUILT": "BUILDING"}
@@ -205,11 +207,7 @@ class Killer:
 
 
 @pytest.mark.long
-async def test_killed_at_any_moment_it_loses_nothing_and_makes_up_nothing(
-    cloud: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in coverage_environment():
-        monkeypatch.delenv(name)  # who is killed cannot say what it ran, and starts faster when it need not look
+async def test_killed_at_any_moment_it_loses_nothing_and_makes_up_nothing(cloud: Simulator, tmp_path: Path) -> None:
     seed = int(os.environ.get("WATCHER_TEST_SEED") or secrets.randbelow(10**9))
     print(f"WATCHER_TEST_SEED={seed}")  # noqa: T201 - shown when it fails, to have it again
     rng = random.Random(seed)

@@ -14,6 +14,8 @@ from tests.fakes.pagerduty import KEY, FakePagerDuty
 from tests.fakes.sink import Reply
 from watcher.simulator import Reason, Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 async def duty() -> AsyncIterator[FakePagerDuty]:

@@ -16,6 +16,8 @@ from tests.acceptance.process import Watcher, command, configuration, running
 from tests.fakes.sink import Reply, Sink
 from watcher.simulator import Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 
 def receiver(sink: Sink) -> dict[str, Any]:
     return {"name": "hooks", "type": "webhook", "url": sink.url, "digest_over": 0}

@@ -6,9 +6,13 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.process import configuration, running
 from tests.fakes.sink import Reply, Sink
 from watcher.simulator import Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 _EXAMPLES = 15
 _TOKEN = "s3cret"

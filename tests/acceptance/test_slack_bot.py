@@ -11,6 +11,8 @@ from tests.acceptance.process import Watcher, command, configuration, running, s
 from tests.fakes.slack import TOKEN, Slack, Trouble
 from watcher.simulator import Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 
 async def settled(watcher: Watcher) -> None:
     await watcher.until(lambda metrics: not sample(metrics, "watcher_notifications_pending", receiver="chat"))

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.acceptance.process import configuration, running
 from tests.fakes.sink import Sink
 from watcher.simulator import Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 
 @asynccontextmanager

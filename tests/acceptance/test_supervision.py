@@ -25,6 +25,8 @@ from watcher.core.model import DeliveryState
 from watcher.simulator import Fault, Scenario, Simulator
 from watcher.store import open_store
 
+pytestmark = pytest.mark.unmeasured
+
 CLOCK = SystemClock()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.process import Watcher, configuration, running
@@ -31,6 +32,8 @@ from tests.deploy.monitoring import (
 )
 from tests.fakes.sink import Reply, Sink
 from watcher.simulator import Reason, Scenario, Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 DEADLINE_S = 60.0
 # What Grafana fills in for an interval is longer there; all of the test lies within this.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.acceptance.process import configuration, running
@@ -12,6 +13,8 @@ from tests.components import alertmanager, prometheus
 from tests.deploy.monitoring import ALERTS, DEPLOY, RECORDING, impatient
 from tests.fakes.sink import Received, Sink
 from watcher.simulator import Fault, Scenario, Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 DEADLINE_S = 60.0
 

@@ -29,11 +29,7 @@ _PROCESSES = int(os.environ.get("WATCHER_SIMULATION_PROCESSES", "2"))
 _SHOWN = 5
 
 
-@pytest.fixture(autouse=True)
-def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the children run is measured by other tests; to measure it here too would take three times as long."""
-    for name in [name for name in os.environ if name.startswith("COV")]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.unmeasured
 
 
 @pytest.mark.long
