@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The first of these that is 3.11 or newer; set PYTHON to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# One more than there are cores: many tests wait for a process, a browser, or a clock.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium docker-compose podman runc mmdebstrap systemd faketime
 
 help: ## List what can be made
@@ -17,7 +19,7 @@ demo: $(VENV)/installed ## See it work: simulated cloud, daemon, notifications, 
 	@$(BIN)/watcher demo --for 60s
 
 test: lint $(VENV)/components $(VENV)/helm ## Lint, types, import contracts and all tests
-	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=95 >/dev/null \
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= && $(BIN)/python -m coverage report --fail-under=95 >/dev/null \
 		|| { $(BIN)/python -m coverage report; exit 1; }
 
 lint: $(VENV)/developed ## Ruff, mypy, the import contracts and hadolint
