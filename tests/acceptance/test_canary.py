@@ -35,6 +35,8 @@ from watcher.ops import Access, Guard, Heartbeat, OpsServer
 from watcher.settings import Settings, load, load_text, redacted
 from watcher.simulator import Scenario, Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 Document = dict[str, Any]
 MARK = "cnry"
 

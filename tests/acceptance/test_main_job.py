@@ -15,6 +15,8 @@ from tests.acceptance.process import configuration, running, sample
 from tests.fakes.sink import Received, Reply, Sink
 from watcher.simulator import Reason, Simulator
 
+pytestmark = pytest.mark.unmeasured
+
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 

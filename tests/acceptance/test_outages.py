@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.process import configuration, running, sample, source
 from tests.acceptance.test_faults import FAULTS, HARMLESS
 from tests.fakes.sink import Sink
 from watcher.simulator import Fault, Scenario, Simulator
+
+pytestmark = pytest.mark.unmeasured
 
 QUICK = {"timeout": "2s", "backoff": {"initial": "100ms", "max": "500ms"}}
 BRISK = {"timeout": "5s", "backoff": {"initial": "50ms", "max": "100ms"}}

@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from watcher.core.model import DeliveryState, EventKind, Presence, Severity
 from watcher.core.ports import Entry, Wanted
@@ -61,6 +62,13 @@ def cursor_of(parts: Sequence[str]) -> str:
     return ".".join(part.encode(errors="replace").hex() for part in parts)
 
 
+_BLANKS = " \t\n\r\f\v"
+
+
+def _strip(text: str) -> str:
+    return text.strip(_BLANKS)
+
+
 def _check_not_blank(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
@@ -86,13 +94,13 @@ Text = Annotated[
 _Item = TypeVar("_Item")
 Several = Annotated[tuple[_Item, ...], Field(max_length=20)]
 # How long a text may be is said of it as it is sent, blanks and all; a constraint that strips would count after that.
-_Stripped = AfterValidator(str.strip)
+# Blanks are those of ASCII: regular expressions are not of one mind about others.
+_Stripped = AfterValidator(_strip)
 _NotBlank = AfterValidator(_check_not_blank)
-Person = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": r"\S"}), _Stripped, _NotBlank]
+_SOMETHING: JsonDict = {"pattern": r"[^ \t\n\r\f\v]"}
+Person = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_SOMETHING), _Stripped, _NotBlank]
 Comment = Annotated[str, Field(max_length=2000), _Stripped]
-Needed = Annotated[
-    str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": r"\S"}), _Stripped, _NotBlank
-]
+Needed = Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra=_SOMETHING), _Stripped, _NotBlank]
 Length = Annotated[
     PositiveDuration,
     WithJsonSchema(
