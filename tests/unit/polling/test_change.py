@@ -90,6 +90,18 @@ async def test_an_outage_goes_on_and_ends_once() -> None:
     assert len(bench.seen(SourceRecovered)) == 1
 
 
+async def test_an_alert_of_the_source_goes_on_and_is_over_when_it_answers() -> None:
+    bench = await begun(Bench({"a": ["BUILT", DOWN, DOWN, "BUILT"]}, rules=AlertRules(unreachable_after_s=0.5)))
+    await bench.cycles(3)
+    assert bench.told()[-1][0] == "unreachable"
+    bench.change()
+    [alert] = bench.poller.view().alerts
+    await bench.cycles(6)
+    assert bench.poller.view().alerts == ()
+    assert [event.kind.value for event in bench.store.events if not event.instance_id] == ["unreachable", "recovered"]
+    assert bench.store.events[-1].alerts[0].fingerprint == alert.fingerprint
+
+
 async def test_a_refused_credential_is_left_alone_until_there_is_another() -> None:
     bench = await begun(Bench({"a": [REFUSED, "BUILT"]}))
     bench.ids = ["a", "b"]
