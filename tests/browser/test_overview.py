@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -66,6 +67,17 @@ async def test_all_is_well(bench: Bench, browser: Browser) -> None:
         assert await seen.page.title() == "watcher"
     report(f"first rows of 5 instances after {took_ms:.0f} ms")
     assert took_ms < 5000
+
+
+async def test_a_configuration_that_is_refused_is_told(bench: Bench, browser: Browser) -> None:
+    bench.put("office")
+    async with aiohttp.ClientSession() as session, session.post(f"{bench.url}/-/reload") as answer:
+        assert answer.status == 500
+    async with visit(browser, bench.url) as seen:
+        told = (
+            "The configuration file is refused, the one before goes on: this watcher runs without a configuration file"
+        )
+        await headline(seen).to_have_text(told)
 
 
 async def test_ten_thousand_are_as_quick_as_five(browser: Browser, tmp_path: Path) -> None:

@@ -123,6 +123,11 @@ export function listOf(value) {
   return Array.isArray(value) ? value.filter((item) => item !== null && typeof item === 'object') : [];
 }
 
+/** The texts it is, or none. */
+export function textsOf(value) {
+  return Array.isArray(value) ? value.map(plain) : [];
+}
+
 /** What this browser keeps under a name; nothing where it may keep nothing. */
 export function kept(name) {
   try {

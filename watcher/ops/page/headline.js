@@ -1,6 +1,6 @@
 // The answer to "is anything wrong?" in one sentence.
 
-import { h, listOf, plain, shape } from './dom.js';
+import { h, listOf, plain, shape, textsOf } from './dom.js';
 import { timeTag } from './times.js';
 import { count } from './words.js';
 
@@ -38,9 +38,10 @@ export function problemsOf(status, sources) {
   if (status.deliveries?.dead > 0) {
     found.push({ tone: 'warn', words: [`${count(status.deliveries.dead, 'notification')} could not be delivered`] });
   }
-  const { refused, waiting } = status.configuration ?? {};
-  if (listOf(refused).length > 0) found.push({ tone: 'warn', words: ['The configuration file is refused, the one before goes on: ', plain(refused[0])] });
-  if (listOf(waiting).length > 0) found.push({ tone: 'warn', words: [`A restart is needed to apply ${listOf(waiting).map(plain).join(', ')}`] });
+  const [refused] = textsOf(status.configuration?.refused);
+  if (refused) found.push({ tone: 'warn', words: ['The configuration file is refused, the one before goes on: ', h('bdi', refused)] });
+  const waiting = textsOf(status.configuration?.waiting);
+  if (waiting.length > 0) found.push({ tone: 'warn', words: [`A restart is needed to apply ${waiting.join(', ')}`] });
   if (status.ready === false) found.push({ tone: 'busy', words: ['watcher is not ready: ', plain(status.why_not_ready)] });
   return found.sort((one, other) => ORDER.indexOf(one.tone) - ORDER.indexOf(other.tone));
 }
