@@ -118,8 +118,6 @@ class Schedule:
         self._sweep_due_s = now_s if before._sweeping else before._sweep_due_s
         if not same:
             self._sweep_due_s = min(self._sweep_due_s, now_s + self._policy.steady_interval_s)
-        if self._discovers and not before._discovers:
-            self._sweep_due_s = _AT_ONCE_S
         for instance_id in kept:
             own_s = before._own_s.get(instance_id, None if self._rides else self._sweep_due_s)
             if own_s is not None:

@@ -61,6 +61,10 @@ class Watchlist:
         """Watch an instance that an earlier run discovered, if a rule still means it; whether it is watched."""
         return self._consider(state.key.id, state.name, state.record)
 
+    def discovers_as(self, before: Watchlist) -> bool:
+        """Whether the list is read for the same instances as by another one."""
+        return self._rules == before._rules
+
     def follow(self, before: Watchlist, states: Mapping[str, InstanceState]) -> None:
         """Go on watching what another list of the same source watched, as far as a rule means it.
 
@@ -68,7 +72,7 @@ class Watchlist:
         """
         for instance_id in before.ids:
             state = states.get(instance_id)
-            if self._rules == before._rules and not before.is_configured(instance_id):
+            if self.discovers_as(before) and not before.is_configured(instance_id):
                 self._ids.add(instance_id)
             elif state is not None and state.presence is not Presence.DELETED:
                 self.remember(state)

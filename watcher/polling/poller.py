@@ -166,7 +166,10 @@ class SourcePoller:
         watched, were_watched, states = self._watchlist.ids, before._watchlist.ids, self._ledger.states
         self._watchlist.follow(before._watchlist, states)
         self._ledger.forget_pages()
-        self._schedule.follow(before._schedule, now_s=self._clock.monotonic())
+        now_s = self._clock.monotonic()
+        self._schedule.follow(before._schedule, now_s=now_s)
+        if self._watchlist.discovers and not self._watchlist.discovers_as(before._watchlist):
+            self._schedule.sweep_failed(again_s=now_s)
         self._health.follow(before._health, same_connection=self._api is before._api)
         self._outage.remember(before._outage.state)
         self._trouble.follow(before._trouble)

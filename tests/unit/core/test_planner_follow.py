@@ -63,12 +63,6 @@ def test_without_the_list_those_who_rode_it_are_due_by_themselves() -> None:
     assert due(after, 150.0) == (False, ("a", "b"))
 
 
-def test_who_begins_to_discover_reads_the_list_at_once() -> None:
-    after = schedule("a", "b", discovers=True)
-    after.follow(swept("a", "b"), now_s=NOW_S)
-    assert due(after, NOW_S) == (True, ())
-
-
 def test_a_list_half_read_is_read_anew() -> None:
     before = swept("a", "b")
     before.sweep_begins(now_s=150.0, budget_per_s=3.0)
