@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Any
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _V4_BITS = 0xFFFFFFFF
@@ -54,12 +53,7 @@ def check_host(host: str | None) -> None:
         raise ValueError(f"not there: {ForbiddenAddressError()}")
 
 
-def open_socket(address: tuple[Any, ...]) -> socket.socket:
-    """A socket for an address as `getaddrinfo` gives it; raises ForbiddenAddressError.
-
-    Asked when the name has been resolved, so that a name which leads there, or does so of late, leads nowhere.
-    """
-    family, kind, protocol, _, where = address
-    if is_forbidden(where[0]):
+def check_address(address: str) -> None:
+    """Raise ForbiddenAddressError for a link-local address."""
+    if is_forbidden(address):
         raise ForbiddenAddressError
-    return socket.socket(family, kind, protocol)

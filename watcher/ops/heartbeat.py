@@ -8,10 +8,11 @@ import aiohttp
 
 from watcher import __version__
 from watcher.core.clock import Clock
-from watcher.core.destinations import ForbiddenAddressError, open_socket
+from watcher.core.destinations import ForbiddenAddressError
 from watcher.core.errors import ConfigurationError
 from watcher.core.facts import HeartbeatMissed, HeartbeatSent, Observer
 from watcher.fields import Secret
+from watcher.outbound import open_socket
 
 _TIMEOUT_S = 10.0
 

@@ -25,9 +25,10 @@ import aiohttp
 from yarl import URL
 
 from watcher import __version__
-from watcher.core.destinations import ForbiddenAddressError, open_socket
+from watcher.core.destinations import ForbiddenAddressError, check_address
 from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason
 from watcher.core.http_headers import retry_after_s
+from watcher.outbound import open_socket
 
 _BODY_LIMIT = 64 * 1024
 _EXCERPT_CHARS = 200
@@ -172,7 +173,7 @@ async def reach(url: str) -> None:
             for found in await asyncio.get_running_loop().getaddrinfo(
                 parsed.host, parsed.port, type=socket.SOCK_STREAM
             ):
-                open_socket(found).close()
+                check_address(str(found[4][0]))
             _, writer = await asyncio.open_connection(parsed.host, parsed.port, ssl=context)
         except OSError as error:
             why = error.strerror or str(error)

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from watcher.core.destinations import ForbiddenAddressError, is_forbidden, open_socket
+from watcher.core.destinations import ForbiddenAddressError, is_forbidden
+from watcher.outbound import open_socket
 
 METADATA = [
     "169.254.169.254",

@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as _Urllib3Timeout
 
-from watcher.core.destinations import ForbiddenAddressError, open_socket
+from watcher.core.destinations import ForbiddenAddressError, check_address
 from watcher.core.errors import DeliveryError, FailureReason
 from watcher.receivers.apprise.tries import Attempt
 
@@ -143,7 +143,7 @@ def _check(url: str) -> None:
     # stand in between.
     with suppress(socket.gaierror):
         for found in socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM):
-            open_socket(found).close()
+            check_address(str(found[4][0]))
 
 
 def _read(response: requests.Response, attempt: Attempt) -> bytes:
