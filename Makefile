@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # One more than there are cores: many tests wait for a process, a browser, or a clock.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
-DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium docker-compose podman runc mmdebstrap systemd faketime
+DEBIAN_PACKAGES := prometheus prometheus-alertmanager alertmanager-irc-relay chromium docker-compose podman runc mmdebstrap systemd faketime postgresql
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ lock: ## Renew the hash-locked requirements (needs uv)
 	@for set in runtime image build dev helm; do \
 		case $$set in runtime) what="pyproject.toml";; image) what="pyproject.toml --all-extras";; dev) what="pyproject.toml --group dev";; *) what="--group $$set";; esac; \
 		case $$set in helm) python=3.12;; *) python=3.11;; esac; \
-		uv pip compile $$what --universal --python-version $$python --generate-hashes --no-annotate --no-header \
+		uv pip compile $$what --universal --python-version $$python --generate-hashes --no-strip-extras --no-annotate --no-header \
 			--no-emit-index-url --no-emit-find-links --quiet --output-file requirements/$$set.txt || exit 1; \
 	done
 
