@@ -32,11 +32,16 @@ from watcher.core.facts import (
     HeartbeatMissed,
     InstanceFailed,
     ItemsUnreadable,
+    LeasesGiven,
+    LeasesLost,
+    LeasesTaken,
     ListAvoided,
     ReceiverFailed,
     ReceiverRecovered,
     RefreshFailed,
     RefreshRecovered,
+    ReplicaJoined,
+    ReplicasLost,
     SourceFailed,
     SourceRecovered,
     StoreFailed,
@@ -163,6 +168,21 @@ class LogObserver:
                 for problem in problems:
                     self._log.error("configuration refused", problem=problem, do="mend it: the one before goes on")
 
+    def _sharing(self, fact: Fact) -> None:
+        match fact:
+            case ReplicaJoined(replica_id):
+                self._log.info("replica joined", replica=replica_id)
+            case LeasesTaken(leases):
+                self._log.info("leases taken", leases=list(leases))
+            case LeasesGiven(leases):
+                self._log.info("leases given away", leases=list(leases))
+            case LeasesLost(leases):
+                self._log.warning("leases lost", leases=list(leases), do="it was not heard of for lease_ttl")
+            case ReplicasLost(names):
+                self._log.info("replicas gone", names=list(names))
+            case _:
+                pass
+
     def _polling(self, fact: Fact) -> None:
         match fact:
             case SourceFailed(source, error, retry_in_s, first):
@@ -185,7 +205,7 @@ class LogObserver:
             case ListAvoided(source, error, retry_in_s):
                 self._log.warning("list avoided", source=source, error=str(error), retry_in_s=retry_in_s, do=_NO_LIST)
             case _:
-                pass
+                self._sharing(fact)
 
     def _event(self, event: Event) -> None:
         log = self._log.debug if event.kind is EventKind.DISCOVERED else self._log.info

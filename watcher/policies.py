@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from watcher.core.maintenance import Window
 from watcher.core.planner import Mode, PollPolicy
 from watcher.core.ports import CloudApi
 from watcher.core.routing import Recipient, Route, RoutingTable
+from watcher.core.sharing import RECEIVER, SOURCE, lease_name
 from watcher.core.watchlist import DiscoverRule
 from watcher.delivery import DeliveryPolicy
 from watcher.metrics import Measured
@@ -144,10 +145,17 @@ def configured(settings: Settings, *, clock: Clock) -> Configured:
     )
 
 
-def measured(settings: Settings) -> Measured:
-    """What the metrics tell of from the start."""
+def leases(settings: Settings) -> frozenset[str]:
+    """What is polled and served by one replica each."""
+    polled = (lease_name(SOURCE, source.name) for source in settings.sources)
+    served = (lease_name(RECEIVER, receiver.name) for receiver in settings.receivers)
+    return frozenset((*polled, *served))
+
+
+def measured(settings: Settings, sources: Collection[str]) -> Measured:
+    """What the metrics of whoever polls these sources tell of from the start."""
     return Measured(
-        sources=[source.name for source in settings.sources],
+        sources=[source.name for source in settings.sources if source.name in sources],
         receivers={receiver.name: receiver.type for receiver in settings.receivers},
         alerts={name: severity.value for name, severity in alert_rules(settings).by_name.items()},
         instance_limit=settings.web.metrics_instance_limit,
@@ -155,9 +163,13 @@ def measured(settings: Settings) -> Measured:
     )
 
 
-def steady_intervals_s(settings: Settings) -> dict[str, float]:
-    """How often each source is asked at least."""
-    return {source.name: settings.poll_for(source).steady_interval.total_seconds() for source in settings.sources}
+def steady_intervals_s(settings: Settings, sources: Collection[str]) -> dict[str, float]:
+    """How often each of these sources is asked at least."""
+    return {
+        source.name: settings.poll_for(source).steady_interval.total_seconds()
+        for source in settings.sources
+        if source.name in sources
+    }
 
 
 def _source_infos(settings: Settings) -> list[SourceInfo]:

@@ -91,12 +91,12 @@ async def test_a_good_configuration(cloud: Simulator, tmp_path: Path) -> None:
     assert "1 sources, 5 instances" in out
 
 
-async def test_what_does_nothing_yet_is_said(cloud: Simulator, tmp_path: Path) -> None:
+async def test_what_does_nothing_is_said(cloud: Simulator, tmp_path: Path) -> None:
     config = configuration(cloud, tmp_path, instances=["1"], receivers=[], cluster={"lease_ttl": "15s"})
     code, out, _ = await command("check", "-c", str(config), cwd=tmp_path)
     assert code == 0
     assert "cluster: " in out
-    assert "does nothing yet" in out
+    assert "does nothing with SQLite" in out
 
 
 async def test_check_online(cloud: Simulator, tmp_path: Path) -> None:

@@ -108,6 +108,12 @@ class ModelQueue:
                 due.append(Waiting(id=delivery.id, key=key, digest_id=delivery.digest_id, size=row.size))
         return due[:limit]
 
+    async def claim(self, ids: Collection[int]) -> Collection[int]:
+        return frozenset(ids)
+
+    async def unclaim(self, ids: Collection[int] | None = None) -> None:
+        pass
+
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
         return self._with_debts(self.rows[delivery_id] for delivery_id in sorted(ids) if delivery_id in self.rows)
 

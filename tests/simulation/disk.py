@@ -81,6 +81,12 @@ class UnreliableStore:
     async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
         return await self._do("wait", lambda: self._store.waiting(receiver, now=now, limit=limit), writes=False)
 
+    async def claim(self, ids: Collection[int]) -> Collection[int]:
+        return await self._do("claim", lambda: self._store.claim(ids))
+
+    async def unclaim(self, ids: Collection[int] | None = None) -> None:
+        await self._do("unclaim", lambda: self._store.unclaim(ids))
+
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
         return await self._do("deliveries", lambda: self._store.deliveries_of(ids), writes=False)
 

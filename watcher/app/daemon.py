@@ -13,13 +13,23 @@ from watcher.app.configuration import ConfigurationFile
 from watcher.app.files import FileWatch
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.reloader import Reloader
+from watcher.app.sharing import Alone, Sharing, Together, receiver_lease, source_lease
 from watcher.app.sources import Sources, SourcesChange
 from watcher.app.systemd import ServiceManager
 from watcher.core.clock import Clock
 from watcher.core.errors import ConfigurationError, StoreError
-from watcher.core.facts import CertificateChanged, Committed, ConfigurationApplied, Fact, Observer, tell_all
+from watcher.core.facts import (
+    CertificateChanged,
+    Committed,
+    ConfigurationApplied,
+    Fact,
+    Observer,
+    ReplicasLost,
+    tell_all,
+)
 from watcher.core.model import Event, InstanceState
 from watcher.core.ports import Background, SourceView
+from watcher.core.sharing import RECEIVER, SOURCE, kind_of, subject_of
 from watcher.delivery import QuietKeeper
 from watcher.logging import LogObserver, configure_logging
 from watcher.metrics import Metrics
@@ -35,10 +45,10 @@ from watcher.ops import (
     StoreHealth,
     Tls,
 )
-from watcher.policies import alert_rules, configured, measured, routing_table, steady_intervals_s, tls, windows
+from watcher.policies import alert_rules, configured, leases, measured, routing_table, steady_intervals_s, tls, windows
 from watcher.polling import PollScheduler, close_orphans
 from watcher.settings import Settings
-from watcher.store import Store, keep_tidy, open_store
+from watcher.store import Store, keep_tidy, open_store, signals
 
 _POLLS_DEADLINE_S = 5.0
 _DELIVERIES_DEADLINE_S = 15.0  # with the polls' 5 s well below the 30 s that Kubernetes waits before it kills
@@ -120,7 +130,8 @@ class Daemon:
             on_started(url)
             self._service.ready(f"serving {url}")
             self._metrics(ConfigurationApplied(self._clock.now()))
-            await self._settle()
+            if not store.is_shared:
+                await self._settle()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._receivers.swap(receivers)
@@ -133,7 +144,8 @@ class Daemon:
         self._quiet = QuietKeeper(store=store, clock=self._clock, on_change=self._look_again)
         self._sources = Sources(
             scheduler=self._scheduler,
-            store=store,
+            store_for=lambda name: self._sharing.store(source_lease(name)),
+            may_act=self._may_act,
             receivers_for=self._receivers_for,
             environment=self._environment,
             clock=self._clock,
@@ -142,6 +154,8 @@ class Daemon:
         )
         self._receivers = Receivers(
             store=store,
+            store_for=lambda name: self._sharing.store(receiver_lease(name)),
+            may_act=self._may_act,
             quiet=self._quiet,
             output=self._output,
             clock=self._clock,
@@ -149,9 +163,35 @@ class Daemon:
             observer=self._observer,
             spawn=lambda work, name: self._group.create_task(work, name=name),
         )
+        self._sharing: Sharing = self._share(store)
+
+    def _share(self, store: Store) -> Sharing:
+        if not store.is_shared:
+            return Alone(store=store, configured=self._leases, clock=self._clock)
+        return Together(
+            store=store,
+            sources=self._sources,
+            receivers=self._receivers,
+            configured=self._leases,
+            on_change=self._show,
+            lease_ttl_s=self._settings.cluster.lease_ttl.total_seconds(),
+            started_at=self._clock.now(),
+            clock=self._clock,
+            observer=self._observer,
+        )
+
+    def _leases(self) -> frozenset[str]:
+        return leases(self._settings)
+
+    def _may_act(self) -> bool:
+        return self._sharing.may_act()
 
     async def _supervise(self, stop: asyncio.Event) -> None:
         polling = self._group.create_task(self._for_ever("scheduler", self._scheduler.run), name="scheduler")
+        sharing = self._group.create_task(self._for_ever("sharing", self._sharing.run), name="sharing")
+        if self._store.is_shared:
+            self._spawn("signals", self._listen)
+            self._in_background(self._settle_soon(), "settling")
         self._spawn("retention", self._keep_tidy)
         self._spawn("stream", self._stream.run)
         self._spawn("reload", self._reloader.run)
@@ -164,8 +204,11 @@ class Daemon:
         self._service.stopping()
         for task in tuple(self._background):
             task.cancel()
+        await self._sharing.hand_over(deadline_s=_POLLS_DEADLINE_S)
         await self._scheduler.stop(deadline_s=_POLLS_DEADLINE_S)
         await self._receivers.drain(deadline_s=_DELIVERIES_DEADLINE_S)
+        await self._sharing.leave()
+        sharing.cancel()
         await polling
 
     def _spawn(self, name: str, work: Work) -> asyncio.Task[None]:
@@ -192,15 +235,16 @@ class Daemon:
     async def _apply(self, settings: Settings) -> None:
         if not self._is_started:
             raise ConfigurationError("the watcher is starting: ask again")
-        try:
-            sources, receivers = await self._sources.prepare(settings), self._receivers.prepare(settings)
-            await self._sources.hold(sources)
-            if self._is_draining:
-                raise ConfigurationError("the watcher is draining")
-            self._swap(settings, sources, receivers)
-        finally:
-            await self._sources.tidy()
-            await self._receivers.tidy()
+        async with self._sharing.moving:
+            try:
+                sources, receivers = await self._sources.prepare(settings), self._receivers.prepare(settings)
+                await self._sources.hold(sources)
+                if self._is_draining:
+                    raise ConfigurationError("the watcher is draining")
+                self._swap(settings, sources, receivers)
+            finally:
+                await self._sources.tidy()
+                await self._receivers.tidy()
 
     def _swap(self, settings: Settings, sources: SourcesChange, receivers: ReceiversChange) -> None:
         """From one set of settings to another at once: nothing is awaited here, so nobody sees half of each."""
@@ -208,6 +252,7 @@ class Daemon:
         self._routes, self._configured = routing_table(settings), configured(settings, clock=self._clock)
         self._sources.swap(sources)
         self._receivers.swap(receivers)
+        self._sharing.notify()
         self._show()
         if settings.log != before.log:
             configure_logging(level=settings.log.level, style=settings.log.format)
@@ -218,15 +263,16 @@ class Daemon:
         self._in_background(self._settle_soon(), "settling")
 
     def _show(self) -> None:
-        """Have those who count, log and keep quiet go by the settings."""
+        """Have those who count, log and keep quiet go by the settings, and by what of it is this replica's."""
         settings, beat = self._settings, self._settings.heartbeat
-        self._metrics.watch(measured(settings))
+        held = {source.name for source in settings.sources if self._sharing.store(source_lease(source.name))}
+        self._metrics.watch(measured(settings, held))
         self._progress.watch(
-            steady_intervals_s=steady_intervals_s(settings),
+            steady_intervals_s=steady_intervals_s(settings, held),
             receivers=self._configured.receivers,
             beat_s=beat.interval.total_seconds() if beat is not None else 0.0,
         )
-        self._source_log.watch({source.name for source in settings.sources})
+        self._source_log.watch(held)
         self._quiet.set_windows(windows(settings))
 
     async def _settle_soon(self) -> None:
@@ -234,18 +280,23 @@ class Daemon:
         await self._receivers.gone()
         while True:
             with suppress(StoreError):
-                await self._settle()
-                return
+                if self._sharing.settled:
+                    await self._settle()
+                    return
             await self._clock.sleep(_STORE_AGAIN_S)
 
     async def _settle(self) -> None:
-        """What waits for receivers that are gone is dead, and alerts of sources that are gone are over."""
-        now, settings = self._clock.now(), self._settings
-        await self._store.bury(receivers=[receiver.name for receiver in settings.receivers], now=now)
+        """What waits for receivers that are gone is dead, and alerts of sources that are gone are over.
+
+        Gone is what no replica's configuration names.
+        """
+        named = self._leases() | self._sharing.roster().configured
+        receivers = [subject_of(lease) for lease in named if kind_of(lease) == RECEIVER]
+        await self._store.bury(receivers=receivers, now=self._clock.now())
         closed = await close_orphans(
             self._store,
-            sources=[source.name for source in settings.sources],
-            rules=alert_rules(settings),
+            sources=[subject_of(lease) for lease in named if kind_of(lease) == SOURCE],
+            rules=alert_rules(self._settings),
             receivers_for=self._routes.receivers_for,
             clock=self._clock,
         )
@@ -266,6 +317,36 @@ class Daemon:
         await keep_tidy(
             self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
         )
+
+    # -- what other replicas say -----------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        from watcher.store.listening import listen  # noqa: PLC0415 - an extra's driver
+
+        await listen(self._store.engine, self, clock=self._clock)
+
+    def signalled(self, topic: str, *_details: Any) -> None:
+        """A replica, perhaps this one, says so."""
+        match topic:
+            case signals.DELIVERIES:
+                self._receivers.wake()
+            case signals.QUIET:
+                self._in_background(self._look_at_quiet(), "silences")
+            case signals.ACKNOWLEDGED:
+                self._receivers.refresh()
+            case signals.ROSTER:
+                self._sharing.notify()
+            case _:
+                pass
+
+    def missed_signals(self) -> None:
+        """Anything may have been said."""
+        for topic in signals.TOPICS:
+            self.signalled(topic)
+
+    async def _look_at_quiet(self) -> None:
+        with suppress(StoreError):  # the workers look again
+            await self._quiet.refresh()
 
     # -- what others look at ---------------------------------------------------------------------------------------
 
@@ -297,6 +378,8 @@ class Daemon:
             return None  # a source that a reload brings makes no difference to who asks for the others
         if not self._is_started:
             return "it is starting"
+        if not self._sharing.settled:
+            return "it has not yet joined the other replicas"
         untried = self._sources.untried
         self._was_ready = not untried
         return f"not yet tried: {', '.join(untried)}" if untried else None
@@ -309,8 +392,13 @@ class Daemon:
 
     def _tell_on(self, fact: Fact) -> None:
         self._stream(fact)
-        if isinstance(fact, Committed):
-            self._receivers.wake()
+        match fact:
+            case Committed():
+                self._receivers.wake()
+            case ReplicasLost() if not self._is_draining:
+                self._in_background(self._settle_soon(), "settling")
+            case _:
+                pass
 
     def _beat(self) -> asyncio.Task[None] | None:
         """The dead man's switch, where there is one."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from watcher.core.clock import Clock
+from watcher.core.errors import StoreError
 from watcher.core.facts import Observer
 from watcher.core.ports import Receiver, StandingReceiver
 from watcher.delivery import DeliveryWorker, QuietKeeper, Refresher
@@ -23,15 +25,22 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 """Has something run for as long as the daemon does, under this name."""
 
 
-@dataclass(slots=True)
-class _Served:
-    """A receiver as it is configured, and what runs for it."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A receiver as it is configured, and built."""
 
     section: AnyReceiverSettings
     links: Links
     receiver: Receiver
+
+
+@dataclass(slots=True)
+class _Served:
+    """What runs for a receiver."""
+
     worker: DeliveryWorker
     working: asyncio.Task[None]
+    store: Store
     refresher: Refresher | None = None
     refreshing: asyncio.Task[None] | None = None
 
@@ -46,12 +55,18 @@ class ReceiversChange:
 
 
 class Receivers:
-    """The receivers that run, by name. They change in two steps: `prepare`, which may fail, and `swap`."""
+    """The receivers by name: all that are configured are built, and those that this replica holds are served.
+
+    The configuration changes in two steps: `prepare`, which may fail, and `swap`. In between, what is held changes by
+    `take`, `give` and `drop`.
+    """
 
     def __init__(
         self,
         *,
         store: Store,
+        store_for: Callable[[str], Store | None],
+        may_act: Callable[[], bool],
         quiet: QuietKeeper,
         output: TextIO,
         clock: Clock,
@@ -59,13 +74,20 @@ class Receivers:
         observer: Observer,
         spawn: Spawn,
     ) -> None:
+        """`store_for` is the store to take a receiver's deliveries from; None while another replica serves it.
+
+        `may_act`: whether nobody else may have taken over what is held.
+        """
         self._store = store
+        self._store_for = store_for
+        self._may_act = may_act
         self._quiet = quiet
         self._output = output
         self._clock = clock
         self._rng = rng
         self._observer = observer
         self._spawn = spawn
+        self._known: dict[str, _Known] = {}
         self._served: dict[str, _Served] = {}
         self._ending: list[Receiver] = []
         self._leaving: set[asyncio.Task[None]] = set()
@@ -79,23 +101,60 @@ class Receivers:
             clock=self._clock, output=self._output, links=change.links, notebook=self._store, observer=self._observer
         )
         for name, section in sections.items():
-            served = self._served.get(name)
-            if served is None or (served.section, served.links) != (section, change.links):
+            known = self._known.get(name)
+            if known is None or (known.section, known.links) != (section, change.links):
                 change.built[name] = section.build(tools)
                 self._open.append(change.built[name])
         return change
 
     def swap(self, change: ReceiversChange) -> None:
         """What is prepared is served from now on. Tries under way end as they began."""
-        for name in self._served.keys() - change.sections.keys():
-            self._leave(self._served.pop(name))
+        for name in self._known.keys() - change.sections.keys():
+            before = self._known.pop(name)
+            if name in self._served:
+                served = self._served.pop(name)
+                self._leave(served)
+                self._close_after(served.working, before.receiver, served.refreshing)
         for name, receiver in change.built.items():
-            self._serve(change.sections[name], change.links, receiver)
-        self._served = {name: self._served[name] for name in change.sections}
+            self._swap_one(name, _Known(change.sections[name], change.links, receiver))
+        self._known = {name: self._known[name] for name in change.sections}
+
+    def _swap_one(self, name: str, known: _Known) -> None:
+        before, self._known[name] = self._known.get(name), known
+        served, store = self._served.get(name), self._store_for(name)
+        if served is not None and before is not None:
+            under_way = served.worker.serve(known.receiver, delivery_policy(known.section))
+            self._close_after(under_way, before.receiver, served.refreshing)
+            self._refresh_on(served, known)
+        elif store is not None:
+            self._serve(known, store)
+
+    def take(self, name: str) -> None:
+        """Serve a receiver that is held from now on."""
+        known, store = self._known.get(name), self._store_for(name)
+        if known is not None and store is not None and name not in self._served:
+            self._serve(known, store)
+
+    def give(self, name: str) -> None:
+        """Serve a receiver no more. What is under way ends, and is recorded."""
+        if name in self._served:
+            self._leave(self._served.pop(name))
+
+    async def drop(self) -> None:
+        """Serve nothing any more, from now on, and record nothing."""
+        ending = [*self._leaving, *(served.working for served in self._served.values())]
+        for served in self._served.values():
+            if served.refreshing is not None:
+                served.refreshing.cancel()
+        self._served.clear()
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
 
     async def tidy(self) -> None:
         """Close what was built and is not served after all."""
-        used = [*(served.receiver for served in self._served.values()), *self._ending]
+        used = [*(known.receiver for known in self._known.values()), *self._ending]
         for receiver in [receiver for receiver in self._open if receiver not in used]:
             await self._close(receiver)
 
@@ -147,45 +206,61 @@ class Receivers:
         whys = (served.worker.why_stuck() for served in self._served.values())
         return next((why for why in whys if why is not None), None)
 
-    def _serve(self, section: AnyReceiverSettings, links: Links, receiver: Receiver) -> None:
-        policy, served = delivery_policy(section), self._served.get(section.name)
-        if served is None:
-            worker = DeliveryWorker(
-                receiver=receiver,
-                store=self._store,
-                quiet=self._quiet,
-                policy=policy,
-                clock=self._clock,
-                rng=self._rng,
-                observer=self._observer,
-            )
-            working = self._spawn(worker.run(), f"deliveries to {section.name}")
-            served = self._served[section.name] = _Served(section, links, receiver, worker, working)
-        else:
-            under_way = served.worker.serve(receiver, policy)
-            self._close_after(under_way, served)
-            served.section, served.links, served.receiver = section, links, receiver
+    @property
+    def held(self) -> list[str]:
+        """Those that are served."""
+        return list(self._served)
+
+    def _serve(self, known: _Known, store: Store) -> None:
+        name = known.section.name
+        worker = DeliveryWorker(
+            receiver=known.receiver,
+            store=store,
+            quiet=self._quiet,
+            policy=delivery_policy(known.section),
+            clock=self._clock,
+            rng=self._rng,
+            observer=self._observer,
+            may_send=self._may_act,
+        )
+        working = self._spawn(worker.run(), f"deliveries to {name}")
+        self._served[name] = _Served(worker, working, store)
+        self._refresh_on(self._served[name], known)
+
+    def _refresh_on(self, served: _Served, known: _Known) -> None:
         served.refresher = served.refreshing = None
-        if isinstance(receiver, StandingReceiver):
+        if isinstance(known.receiver, StandingReceiver):
+            policy = delivery_policy(known.section)
             served.refresher = Refresher(
-                receiver=receiver,
+                receiver=known.receiver,
                 store=self._store,
                 send_resolved=policy.send_resolved,
                 timeout_s=policy.timeout_s,
                 clock=self._clock,
                 observer=self._observer,
+                may_send=self._may_act,
             )
-            served.refreshing = self._spawn(served.refresher.run(), f"refreshing {section.name}")
+            served.refreshing = self._spawn(served.refresher.run(), f"refreshing {known.section.name}")
 
     def _leave(self, served: _Served) -> None:
+        """Have what is under way end, and then what was claimed and not sent be free for others."""
         served.worker.leave()
-        self._leaving.add(served.working)
-        served.working.add_done_callback(self._leaving.discard)
-        self._close_after(served.working, served)
+        if served.refreshing is not None:
+            served.refreshing.cancel()
 
-    def _close_after(self, work: asyncio.Future[Any], served: _Served) -> None:
+        async def leave() -> None:
+            await asyncio.wait([served.working])
+            with suppress(StoreError):
+                await served.store.unclaim()
+
+        for task in (served.working, self._spawn(leave(), "leaving")):
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    def _close_after(
+        self, work: asyncio.Future[Any], receiver: Receiver, refreshing: asyncio.Task[None] | None
+    ) -> None:
         """Close a receiver that is asked for nothing new, when what it has under way has ended."""
-        receiver, refreshing = served.receiver, served.refreshing
         self._ending.append(receiver)
         if refreshing is not None:
             refreshing.cancel()

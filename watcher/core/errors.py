@@ -17,6 +17,10 @@ class StoreError(WatcherError):
     """The store cannot be read or written: nothing may be sent that it does not hold; try again later."""
 
 
+class LeaseLostError(StoreError):
+    """Another replica holds, or may hold, what is to be written about: nothing was written, and is not to be again."""
+
+
 class CloudError(WatcherError):
     """A request to the cloud failed.
 

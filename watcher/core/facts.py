@@ -239,6 +239,41 @@ class CertificateChanged:
     problem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicaJoined:
+    """This watcher shares the work from now on, under this id."""
+
+    replica_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesTaken:
+    """This replica polls or serves these from now on, such as `source/prod`."""
+
+    leases: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesGiven:
+    """This replica has given these away to others."""
+
+    leases: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesLost:
+    """This replica was not heard of for too long: others have taken over all that it held, which were these."""
+
+    leases: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasLost:
+    """These replicas, by name, are there no more; this one looked when others had found them dead, or they had left."""
+
+    names: Sequence[str]
+
+
 Fact = (
     RequestFinished
     | Observed
@@ -266,6 +301,11 @@ Fact = (
     | ConfigurationApplied
     | ConfigurationRefused
     | CertificateChanged
+    | ReplicaJoined
+    | LeasesTaken
+    | LeasesGiven
+    | LeasesLost
+    | ReplicasLost
 )
 Observer = Callable[[Fact], None]
 """Told of every fact. Must be quick and must not raise."""

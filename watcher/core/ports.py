@@ -211,8 +211,17 @@ class DeliveryStore(Protocol):
     async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
         """Pending deliveries that are due, oldest first.
 
-        None of an instance whose earlier delivery is not yet due, unless both are part of digests.
+        None of an instance whose earlier delivery is not yet due, unless both are part of digests; nor what somebody
+        else has claimed, and what is behind it of the same instance.
         """
+        ...
+
+    async def claim(self, ids: Collection[int]) -> Collection[int]:
+        """Of these pending deliveries those that nobody else sends, and will before they are recorded."""
+        ...
+
+    async def unclaim(self, ids: Collection[int] | None = None) -> None:
+        """Nobody sends these (None: all that are claimed) after all."""
         ...
 
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:

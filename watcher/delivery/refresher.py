@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from watcher.core.clock import Clock
@@ -28,13 +29,16 @@ class Refresher:
         timeout_s: float,
         clock: Clock,
         observer: Observer,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_send`: whether nobody else may have begun to serve the receiver meanwhile."""
         self._receiver = receiver
         self._store = store
         self._ended_for = _ENDED_FOR if send_resolved else timedelta()
         self._timeout_s = timeout_s
         self._clock = clock
         self._observer = observer
+        self._may_send = may_send
         self._wake = asyncio.Event()
         self._failing = False
 
@@ -54,7 +58,7 @@ class Refresher:
         name = self._receiver.name
         try:
             standing = await self._store.standing(name, ended_since=self._clock.now() - self._ended_for)
-            if standing:
+            if standing and self._may_send():
                 async with asyncio.timeout(self._timeout_s):
                     await self._receiver.refresh(standing)
         except (DeliveryError, StoreError) as error:

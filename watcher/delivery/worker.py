@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from watcher.core.backoff import Backoff
 from watcher.core.budget import Budget
 from watcher.core.clock import Clock
-from watcher.core.errors import StoreError
+from watcher.core.errors import LeaseLostError, StoreError
 from watcher.core.facts import Observer, StoreFailed, StoreRecovered, Suppressed
 from watcher.core.http_headers import RETRY_AFTER_MAX_S
 from watcher.core.model import Delivery
@@ -26,6 +26,7 @@ _LOOK_AGAIN_S = 60.0  # what somebody else than this process wrote is found with
 _SET_BACK_S = 1.0  # what a clock is corrected by all the time is less
 _SINGLES = 256  # looked at in one turn, where there are no digests
 _STORE_RETRY = Backoff(initial_s=1.0, max_s=10.0)
+_MAY_AGAIN_S = 0.5
 _TURN_AT_MOST_S = 300.0  # it asks the store, and waits for nobody else
 
 
@@ -51,7 +52,7 @@ class DeliveryWorker:
 
     At least once, in order for each instance: a delivery waits for the earlier ones of its instance, and nothing is
     recorded as delivered before the receiver accepted it. What a digest holds is written down before it is sent, so
-    that it is the same digest at every try.
+    that it is the same digest at every try. What is sent is claimed before, so that no other replica sends it, too.
     """
 
     def __init__(
@@ -64,12 +65,15 @@ class DeliveryWorker:
         clock: Clock,
         rng: random.Random,
         observer: Observer,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_send`: whether nobody else may have begun to serve the receiver meanwhile."""
         self._store = store
         self._quiet = quiet
         self._clock = clock
         self._rng = rng
         self._observer = observer
+        self._may_send = may_send
         self._wake = asyncio.Event()
         self._draining = self._leaving = False
         self._turn_began_s: float | None = None
@@ -158,6 +162,8 @@ class DeliveryWorker:
                 await self._look_around()
             started = 0 if self._leaving else await self._start_due()
             idle_s = 0.0 if started else await self._idle_s()
+        except LeaseLostError:  # what is under way here is for whoever serves the receiver now
+            return None if self._leaving else _MAY_AGAIN_S
         except StoreError as error:
             self._store_failures += 1
             self._observer(StoreFailed(f"receiver {self._receiver.name}", error, first=self._store_failures == 1))
@@ -179,13 +185,15 @@ class DeliveryWorker:
         if self._unrecorded:
             await self._store.record(self._unrecorded)
             self._unrecorded = []
-        if self._make_due or (self._was_down and self._health.well):
+        if not self._leaving and (self._make_due or (self._was_down and self._health.well)):
             await self._store.make_due(self._receiver.name, now=self._clock.now())
         self._make_due = False
         self._was_down = self._health.down
 
     async def _mind_the_clock(self) -> None:
         """What waits until some wall-clock time does not wait for longer because that clock was set back."""
+        if self._leaving:
+            return
         now = self._clock.now()
         before_s, self._ahead_s = self._ahead_s, now.timestamp() - self._clock.monotonic()
         if before_s is None:  # it may have been while nobody looked
@@ -208,7 +216,8 @@ class DeliveryWorker:
         now, name = self._clock.now(), self._receiver.name
         aged = await self._store.aged(name, before=now - self._policy.max_age, limit=DIGEST_EVENTS)
         under_way = self._under_way()
-        aged = [delivery for delivery in aged if delivery.id not in under_way]
+        claimed = await self._claim({delivery.id for delivery in aged} - under_way)
+        aged = [delivery for delivery in aged if delivery.id in claimed]
         if aged:
             await self._store.record(self._sender.give_up(aged))
         held = await self._store.held(name)
@@ -237,16 +246,17 @@ class DeliveryWorker:
             digest_bytes=self._receiver.digest_bytes,
         )
         singles = [parcel.ids[0] for parcel in parcels if parcel.digest_id is None and len(parcel.ids) == 1]
+        claimed = await self._claim(singles)
+        started = len(claimed)
         for parcel in parcels:
             if parcel.digest_id is not None:
-                deliveries = await self._store.digest(self._receiver.name, parcel.digest_id)
-                self._start(as_judged(deliveries, send_resolved=self._policy.send_resolved))
+                started += await self._start_again(parcel.digest_id)
             elif len(parcel.ids) > 1:
-                await self._start_digest(parcel)
-        if singles:
-            for delivery in await self._keep_quiet(singles):
+                started += await self._start_digest(parcel)
+        if claimed:
+            for delivery in await self._keep_quiet(claimed):
                 self._start([delivery])
-        return len(parcels)
+        return started
 
     @property
     def _is_paced(self) -> bool:
@@ -257,21 +267,45 @@ class DeliveryWorker:
     def _room(self) -> int:
         """How many parcels may be started now."""
         now_s = self._clock.monotonic()
-        if now_s < self._health.paused_until_s:
+        if now_s < self._health.paused_until_s or not self._may_send():
             return 0
         room = (self._policy.at_once if self._health.well else 1) - len(self._sending)
         return min(room, self._budget.available(now_s)) if self._budget is not None else room
 
-    async def _start_digest(self, parcel: Parcel) -> None:
-        """Send these together, unless so many of them are kept quiet that the rest goes by itself."""
+    async def _claim(self, ids: Collection[int]) -> Collection[int]:
+        return await self._store.claim(ids) if ids else ()
+
+    async def _claim_all(self, ids: Collection[int]) -> bool:
+        """All of these or none: a digest is sent as a whole."""
+        claimed = await self._claim(ids)
+        if len(claimed) == len(ids):
+            return True
+        await self._store.unclaim(claimed)
+        return False
+
+    async def _start_again(self, digest_id: str) -> bool:
+        """Send a digest that was formed before; False when somebody else does."""
+        deliveries = await self._store.digest(self._receiver.name, digest_id)
+        if not await self._claim_all([delivery.id for delivery in deliveries]):
+            return False
+        self._start(as_judged(deliveries, send_resolved=self._policy.send_resolved))
+        return True
+
+    async def _start_digest(self, parcel: Parcel) -> bool:
+        """Send these together, unless so many of them are kept quiet that the rest goes by itself; False when somebody
+        else sends some of them.
+        """
+        if not await self._claim_all(parcel.ids):
+            return False
         deliveries = await self._keep_quiet(parcel.ids)
         if len(deliveries) <= self._policy.digest_over and len(deliveries) < len(parcel.ids):
-            return  # the next turn takes them
+            return True  # the next turn takes them
         digest_id = digest_id_of(deliveries)
         await self._store.form_digest(digest_id, [delivery.id for delivery in deliveries])
         self._start([replace(delivery, digest_id=digest_id) for delivery in deliveries])
+        return True
 
-    async def _keep_quiet(self, ids: Sequence[int]) -> list[Delivery]:
+    async def _keep_quiet(self, ids: Collection[int]) -> list[Delivery]:
         """What of these is to be sent; the rest is recorded as suppressed."""
         verdicts = judge(
             await self._store.deliveries_of(ids),
@@ -296,6 +330,8 @@ class DeliveryWorker:
         return [verdict.delivery for verdict in verdicts if verdict.suppression is None]
 
     def _start(self, deliveries: Sequence[Delivery]) -> None:
+        if not self._may_send():
+            return
         notification = notification_of(deliveries)
         if self._budget is not None:
             self._budget.spend(self._clock.monotonic())
@@ -313,7 +349,7 @@ class DeliveryWorker:
         if self._leaving:
             return _LOOK_AGAIN_S
         now, now_s = self._clock.now(), self._clock.monotonic()
-        moments_s = [self._look_s]
+        moments_s = [self._look_s] if self._may_send() else [now_s + _MAY_AGAIN_S]
         if now_s < self._health.paused_until_s:
             moments_s.append(self._health.paused_until_s)
         elif self._budget is not None and self._is_paced:

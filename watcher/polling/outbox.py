@@ -6,7 +6,7 @@ import random
 
 from watcher.core.backoff import Backoff
 from watcher.core.clock import Clock
-from watcher.core.errors import StoreError
+from watcher.core.errors import LeaseLostError, StoreError
 from watcher.core.facts import Committed, Observer, StoreFailed, StoreRecovered
 from watcher.core.ports import Change, StateStore
 
@@ -47,6 +47,9 @@ class Outbox:
         batch = tuple(self._waiting)
         try:
             await self._store.commit(batch, now=self._clock.now())
+        except LeaseLostError:  # another replica has the source, and sees for itself
+            self._waiting.clear()
+            return None
         except StoreError as error:
             self._failures += 1
             self._observer(StoreFailed(self._who, error, first=self._failures == 1))

@@ -57,6 +57,14 @@ class PollScheduler:
         if source in self._running:
             await asyncio.wait([self._running[source]])
 
+    async def cancel(self, source: str) -> None:
+        """As `hold`, but end the cycle under way in the middle."""
+        self._held.add(source)
+        if source in self._running:
+            task = self._running[source]
+            task.cancel()
+            await asyncio.wait([task])
+
     def remove(self, source: str) -> None:
         """Forget a source that is held."""
         del self._cycles[source], self._at_most_s[source]

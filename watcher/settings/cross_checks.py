@@ -25,6 +25,7 @@ def remarks(root: Node, environment: Mapping[str, str]) -> Iterator[Remark]:
     yield from _routes(root)
     yield from _matches(root)
     yield from _statuses_to_be_stuck_in(root)
+    yield from _sharing(root)
     for scope in (("poll",), *((*source, "poll") for source in _indices(root, ("sources",)))):
         yield from _intervals(root, scope)
         yield from _backoff(root, scope)
@@ -106,6 +107,16 @@ def _statuses_to_be_stuck_in(root: Node) -> Iterator[Remark]:
     node = find(root, *path)
     for key, mark in node.key_marks.items() if isinstance(node, Branch) else ():
         yield from _status((*path, key), Leaf(mark, key))
+
+
+def _sharing(root: Node) -> Iterator[Remark]:
+    """Leases are for replicas, and those share a PostgreSQL."""
+    given = root.key_marks.get("cluster") if isinstance(root, Branch) else None
+    url = _given(root, ("store", "url"))
+    on_sqlite = find(root, "store", "url_file") is None and (url is None or (url[1].text or "").startswith("sqlite:"))
+    if given is not None and on_sqlite:
+        message = "does nothing with SQLite, which one watcher has to itself: replicas share the work on PostgreSQL"
+        yield Remark(("cluster",), given, message, level="notice")
 
 
 def _status(path: TreePath, word: Leaf) -> Iterator[Remark]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from watcher.settings import cross_checks, not_yet, section_checks
+from watcher.settings import cross_checks, section_checks
 from watcher.settings.findings import Finding, InvalidConfiguration, Mark, Remark, has_errors
 from watcher.settings.messages import remark_of
 from watcher.settings.model import Settings
@@ -52,7 +52,6 @@ def load_text(text: str, environment: Mapping[str, str], *, file: str) -> Loaded
             *invalid,
             *section_checks.remarks(root),
             *cross_checks.remarks(root, environment),
-            *not_yet.remarks(root),
         ]
     elif not has_errors(remarks):
         remarks.append(_rootless(root))

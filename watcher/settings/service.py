@@ -22,6 +22,7 @@ from watcher.fields import PositiveDuration, PublicUrl, SecretOwner, Section, ch
 
 _SQLITE = "sqlite:///"
 _PORT_MAX = 65535
+_LEASE_TTL_LEAST, _LEASE_TTL_MOST = timedelta(seconds=1), timedelta(minutes=10)
 
 
 class Listen(NamedTuple):
@@ -104,7 +105,14 @@ class ClusterSettings(Section):
     """Several replicas that share the work through PostgreSQL."""
 
     lease_ttl: PositiveDuration = timedelta(seconds=15)
-    """How long a replica keeps its share when it is heard of no more."""
+    """How long it takes at most until others do the work of a replica that is heard of no more; 1s to 10m."""
+
+    @field_validator("lease_ttl")
+    @classmethod
+    def _check_ttl(cls, value: timedelta) -> timedelta:
+        if not _LEASE_TTL_LEAST <= value <= _LEASE_TTL_MOST:
+            raise ValueError("must be 1s to 10m")
+        return value
 
 
 class WebAuthSettings(SecretOwner):

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from watcher.core.quiet import Acknowledgement, Silence
 from watcher.store.database import Database
 from watcher.store.rows import acknowledgement_of, silence_of, silence_row, to_ms
+from watcher.store.signals import ACKNOWLEDGED, QUIET, tell
 from watcher.store.tables import acknowledgements, silences
 
 
@@ -26,6 +27,7 @@ class Calm(Database):
         """A new silence."""
         async with self.write() as connection:
             await connection.execute(silences.insert(), [silence_row(silence)])
+            await tell(connection, QUIET)
 
     async def expire_silence(self, silence_id: str, *, now: datetime) -> bool:
         """End it now; False when there is none that could."""
@@ -34,7 +36,9 @@ class Calm(Database):
         begins_ms = case((silences.c.starts_at_ms > now_ms, now_ms), else_=silences.c.starts_at_ms)
         values = {"ends_at_ms": now_ms, "starts_at_ms": begins_ms}
         async with self.write() as connection:
-            return bool((await connection.execute(update(silences).where(of_id).values(values))).rowcount)
+            expired = await connection.execute(update(silences).where(of_id).values(values))
+            await tell(connection, QUIET)
+            return bool(expired.rowcount)
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Somebody takes on an alert; who did so before is replaced."""
@@ -50,6 +54,7 @@ class Calm(Database):
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=["fingerprint", "starts_at_ms"], set_=row)
             )
+            await tell(connection, ACKNOWLEDGED)
 
     async def acknowledgements(self) -> list[Acknowledgement]:
         """All of them; those of alerts that ended are worth nothing, because every alert has its own beginning."""

@@ -24,8 +24,9 @@ from sqlalchemy import (
 
 from watcher.core.model import Alert, AlertStatus, Delivery, DeliveryState, EventKind, InstanceKey, Suppression
 from watcher.core.ports import Attempt, DeliveryReport, Waiting
-from watcher.store.database import Database
+from watcher.store.database import Database, is_held
 from watcher.store.rows import attempt_row, delivery_of, optional_time, report_of, to_ms
+from watcher.store.signals import DELIVERIES, tell
 from watcher.store.states import alert_key
 from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events
 
@@ -57,6 +58,7 @@ _WAITING = (
     )
     .order_by(deliveries.c.id)
 )
+_EARLIER_CLAIM = deliveries.alias("earlier_claim")
 _WITH_EVENT = select(deliveries, events.c.body).join(events, events.c.id == deliveries.c.event_id)
 _NEXT_DUE = select(func.min(deliveries.c.next_attempt_at_ms)).where(
     _OF_RECEIVER, _PENDING, deliveries.c.next_attempt_at_ms > bindparam("now_ms")
@@ -79,6 +81,7 @@ _RECORD_ATTEMPT = (
         last_answer=bindparam("new_answer"),
         digest_id=bindparam("new_digest_id"),
         held_by=bindparam("new_held_by"),
+        claimed_by=None,
     )
 )
 _RECORD_TOLD = (
@@ -99,14 +102,66 @@ class Queue(Database):
     async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
         """Pending deliveries that are due, oldest first.
 
-        None of an instance whose earlier delivery is not yet due, unless both are part of digests.
+        None of an instance whose earlier delivery is not yet due, unless both are part of digests; nor what somebody
+        else has claimed, and what is behind it of the same instance.
         """
+        query = _WAITING.where(*self._unclaimed()).limit(limit)
         async with self.read() as connection:
-            rows = await connection.execute(_WAITING.limit(limit), {"receiver": receiver, "now_ms": to_ms(now)})
+            rows = await connection.execute(query, {"receiver": receiver, "now_ms": to_ms(now)})
             return [
                 Waiting(id=id_, key=InstanceKey(source, instance_id), digest_id=digest_id, size=size)
                 for id_, source, instance_id, digest_id, size in rows
             ]
+
+    def _unclaimed(self) -> list[ColumnElement[bool]]:
+        """What others have not claimed, nor is behind what they have."""
+        if self._lease is None:
+            return []
+        mine, earlier = self._lease.claimant, _EARLIER_CLAIM.c
+        is_behind = exists().where(
+            earlier.receiver == deliveries.c.receiver,
+            earlier.state == DeliveryState.PENDING.value,
+            earlier.source == deliveries.c.source,
+            earlier.instance_id == deliveries.c.instance_id,
+            earlier.id < deliveries.c.id,
+            earlier.claimed_by != mine,
+        )
+        return [or_(deliveries.c.claimed_by.is_(None), deliveries.c.claimed_by == mine), ~is_behind]
+
+    async def claim(self, ids: Collection[int]) -> frozenset[int]:
+        """Of these pending deliveries those that nobody else sends, and will before they are recorded."""
+        if self._lease is None:
+            return frozenset(ids)
+        mine, claimed = self._lease.claimant, set[int]()
+        wanted = sorted(ids)
+        async with self.write() as connection:
+            for start in range(0, len(wanted), _IN_ONE_QUERY):
+                free = (
+                    select(deliveries.c.id)
+                    .where(
+                        deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY]),
+                        _PENDING,
+                        or_(deliveries.c.claimed_by.is_(None), deliveries.c.claimed_by == mine),
+                    )
+                    .order_by(deliveries.c.id)
+                    .with_for_update(skip_locked=True)
+                )
+                found = list((await connection.execute(free)).scalars())
+                await connection.execute(update(deliveries).where(deliveries.c.id.in_(found)).values(claimed_by=mine))
+                claimed.update(found)
+        return frozenset(claimed)
+
+    async def unclaim(self, ids: Collection[int] | None = None) -> None:
+        """Nobody sends these (None: all claimed under this lease) after all."""
+        if self._lease is None:
+            return
+        chosen = deliveries.c.claimed_by == self._lease.claimant
+        if ids is not None:
+            chosen = and_(chosen, deliveries.c.id.in_(ids))
+        async with self.write(is_record=True) as connection:
+            freed = await connection.execute(update(deliveries).where(chosen).values(claimed_by=None))
+            if freed.rowcount:
+                await tell(connection, DELIVERIES)
 
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
         """These deliveries, oldest first; their events without what fires and is not for their receiver."""
@@ -132,7 +187,7 @@ class Queue(Database):
             .having(func.max(deliveries.c.queued_at_ms) < to_ms(before))
         )
         is_aged = or_(and_(old, deliveries.c.digest_id.is_(None)), deliveries.c.digest_id.in_(digests))
-        return await self._deliveries(and_(waits, is_aged), limit=limit)
+        return await self._deliveries(and_(waits, is_aged, *self._unclaimed()), limit=limit)
 
     async def held(self, receiver: str) -> Sequence[Delivery]:
         """Deliveries suppressed by a silence or a maintenance window whose alerts fire still and were not told."""
@@ -202,10 +257,12 @@ class Queue(Database):
             if alert.status is AlertStatus.FIRING
             for fingerprint, starts_at_ms in [alert_key(alert)]
         ]
-        async with self.write() as connection:
+        async with self.write(is_record=True) as connection:
             await connection.execute(_RECORD_ATTEMPT, [attempt_row(attempt) for attempt in attempts])
             if told:
                 await connection.execute(_RECORD_TOLD, told)
+            if self._lease is not None and not await is_held(connection, self._lease):
+                await tell(connection, DELIVERIES)  # whoever serves the receiver now waited for these
 
     async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
         """Whatever waits for another try for longer than `beyond` from now is due now."""
@@ -243,11 +300,13 @@ class Queue(Database):
         )
         async with self.write() as connection:
             await connection.execute(_as_new(now).where(kept_back))
-            return (await connection.execute(_as_new(now).values(is_late=True).where(chosen))).rowcount
+            retried = (await connection.execute(_as_new(now).values(is_late=True).where(chosen))).rowcount
+            await tell(connection, DELIVERIES)
+            return retried
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
         """Pending deliveries of receivers other than these are dead: nobody will ever send them. How many."""
-        gone = and_(_PENDING, deliveries.c.receiver.not_in(receivers))
+        gone = and_(_PENDING, deliveries.c.receiver.not_in(receivers), deliveries.c.claimed_by.is_(None))
         values = {
             "state": DeliveryState.DEAD.value,
             "finished_at_ms": to_ms(now),

@@ -16,6 +16,7 @@ from watcher.core.ports import Change
 from watcher.store.database import Database
 from watcher.store.explaining import explain
 from watcher.store.rows import delivery_row, event_row, state_of, state_row, to_ms
+from watcher.store.signals import DELIVERIES, STATES, tell
 from watcher.store.tables import alert_receivers, deliveries, events, instances, steps
 
 _IN_ONE_QUERY = 5000
@@ -88,6 +89,11 @@ class States(Database):
             if told:
                 await self._tell(connection, told, now=now)
             await explain(connection, [each for change in changes if (each := change.explained)], now=now)
+            for source in sorted({change.state.key.source for change in changes}):
+                ids = [change.state.key.id for change in changes if change.state.key.source == source]
+                await tell(connection, STATES, source, ids)
+            if told:
+                await tell(connection, DELIVERIES)
 
     async def _tell(
         self, connection: AsyncConnection, told: Sequence[tuple[Event, tuple[str, ...]]], *, now: datetime

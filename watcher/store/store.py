@@ -7,9 +7,10 @@ from watcher.store.history import History
 from watcher.store.notes import Notes
 from watcher.store.queue import Queue
 from watcher.store.retention import Retention
+from watcher.store.roster import RosterKeeper
 from watcher.store.standing import StandingAlerts
 from watcher.store.states import States
 
 
-class Store(States, History, Queue, Calm, StandingAlerts, Notes, Retention):
-    """States, events, deliveries, silences, acknowledgements and notes on SQLite; `open_store` makes one."""
+class Store(States, History, Queue, Calm, StandingAlerts, Notes, Retention, RosterKeeper):
+    """States, events, deliveries, silences, acknowledgements, notes and replicas; `open_store` makes one."""

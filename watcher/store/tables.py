@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
     true,
 )
 
@@ -85,11 +86,18 @@ deliveries = Table(
     Column("held_by", Text),
     Column("size", Integer, nullable=False, server_default="0"),
     Column("is_late", Boolean, nullable=False, server_default=false()),
+    Column("claimed_by", String(100)),
     UniqueConstraint("event_id", "receiver", name="one_delivery_for_each_event_and_receiver"),
     Index("deliveries_in_order", "receiver", "state", "source", "instance_id", "id"),
     Index("deliveries_by_state", "state", "receiver", "next_attempt_at_ms"),
     Index("deliveries_oldest_first", "receiver", "state", "id"),
     Index("deliveries_of_digest", "digest_id"),
+    Index(
+        "deliveries_claimed",
+        "claimed_by",
+        sqlite_where=text("claimed_by IS NOT NULL"),
+        postgresql_where=text("claimed_by IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -151,4 +159,38 @@ acknowledgements = Table(
     Column("author", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
+)
+
+# Who shares the work. While its row is there, all that a replica holds and sends is its own; whoever finds it expired
+# deletes it, and with it all that. `configured` is what its configuration names, as JSON.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("is_draining", Boolean, nullable=False, server_default=false()),
+    Column("configured", Text, nullable=False),
+)
+
+# Who holds what: `source/NAME` or `receiver/NAME`. The token is another for each time that it is taken.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("holder", String(64), ForeignKey("replicas.id", ondelete="SET NULL")),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Index("leases_of_holder", "holder"),
+)
+
+# What the holder of a source tells the other replicas of it.
+reports = Table(
+    "reports",
+    metadata,
+    Column("source", String(63), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("written_at_ms", BigInteger, nullable=False),
 )

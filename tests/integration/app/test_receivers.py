@@ -32,6 +32,8 @@ async def test_one_that_leaves_with_a_try_that_never_ends_does_not_hold_up_the_d
     async with Sink(Reply(hang=True)) as sink, asyncio.timeout(30), asyncio.TaskGroup() as group:
         receivers = Receivers(
             store=store,
+            store_for=lambda _: store,
+            may_act=lambda: True,
             quiet=QuietKeeper(store=store, clock=clock, on_change=lambda: None),
             output=io.StringIO(),
             clock=clock,

@@ -12,7 +12,6 @@ import yaml
 
 from tests.unit.settings.schema_keys import keys
 from watcher.settings import json_schema, load, load_text
-from watcher.settings.not_yet import NOT_YET
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "config").glob("*.yaml"))
@@ -130,12 +129,6 @@ def test_every_key_is_documented_with_its_default() -> None:
 def test_nothing_is_documented_that_is_not_there() -> None:
     there = {key for key, _ in keys(SCHEMA)}
     assert [key for key in documented() if not key.endswith(".*") and key not in there] == []
-
-
-def test_what_does_nothing_yet_is_marked_in_the_document() -> None:
-    rows = documented()
-    unmarked = [entry.key for entry in NOT_YET if entry.key in rows and "**later" not in rows[entry.key][0].lower()]
-    assert unmarked == []
 
 
 def test_every_key_is_described_in_the_schema() -> None:

@@ -51,6 +51,7 @@ receivers:
 BAD_LABEL = "a label's name is letters, digits and underscores, begins with no digit and not with '__'"
 UNSET = "the environment variable WEBHOOK is not set; ${WEBHOOK:-default} gives a default"
 UPSIDE_DOWN = "instances at rest are asked more often than changing ones: interval is above steady_interval"
+ALONE = "does nothing with SQLite, which one watcher has to itself: replicas share the work on PostgreSQL"
 RECEIVER_TYPES = "webhook, slack, pagerduty, alertmanager, apprise, console"
 NOT_THERE = "the file cannot be read: No such file or directory"
 
@@ -91,9 +92,14 @@ def test_a_good_file_has_no_findings() -> None:
 
 def test_warnings_and_notices_say_what_they_are() -> None:
     assert [str(finding) for finding in findings(GOOD + "cluster: {}\npoll: {interval: 2m}")] == [
-        "f:8:1: cluster: notice: accepted, but does nothing yet in this version (there is one replica)",
+        f"f:8:1: cluster: notice: {ALONE}",
         f"f:9:18: poll.interval: warning: {UPSIDE_DOWN}",
     ]
+
+
+@pytest.mark.parametrize("ttl", ["500ms", "1h"])
+def test_a_lease_lasts_a_while_and_not_for_ever(ttl: str) -> None:
+    assert "f:8:22: cluster.lease_ttl: must be 1s to 10m" in map(str, findings(f"{GOOD}cluster: {{lease_ttl: {ttl}}}"))
 
 
 @pytest.mark.parametrize(

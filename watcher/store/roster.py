@@ -1,0 +1,144 @@
+"""Who shares the work, and who holds what: replicas, their leases, and what becomes of those who are dead.
+
+While its row is there, all that a replica holds and has claimed is its own. Only by PostgreSQL's clock is it found to
+have expired, by another replica, which deletes the row and so frees all of that in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import BigInteger, Row, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.core.sharing import Lease, Replica, Roster, Wish
+from watcher.store.database import Database
+from watcher.store.rows import from_ms, to_ms
+from watcher.store.signals import DELIVERIES, ROSTER, tell
+from watcher.store.tables import deliveries, leases, replicas
+
+_NOW_MS = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+
+
+class RosterKeeper(Database):
+    """Only on PostgreSQL: a SQLite file has one watcher, which holds everything."""
+
+    async def join(self, replica: Replica, *, lasts_s: float) -> None:
+        """A new replica, which lives for so long unless it beats."""
+        row = {
+            "id": replica.id,
+            "name": replica.name,
+            "version": replica.version,
+            "started_at_ms": to_ms(replica.started_at),
+            "seen_at_ms": _NOW_MS,
+            "expires_at_ms": _NOW_MS + round(lasts_s * 1000),
+            "configured": _names(replica.configured),
+        }
+        async with self.write() as connection:
+            await connection.execute(insert(replicas).values(row).on_conflict_do_nothing())
+            await tell(connection, ROSTER)
+
+    async def beat(self, replica: Replica, *, lasts_s: float, buries: bool) -> Roster | None:
+        """It lives for so long from now on, as it is. Bury those who have expired, if it `buries`.
+
+        Who is there and holds what; None when it was buried itself: all it held and claimed is others'.
+        """
+        values = {
+            "seen_at_ms": _NOW_MS,
+            "expires_at_ms": _NOW_MS + round(lasts_s * 1000),
+            "is_draining": replica.is_draining,
+            "configured": _names(replica.configured),
+        }
+        async with self.write() as connection:
+            # Its own row first: two that take each other to be dead must not wait for one another.
+            lives = await connection.execute(update(replicas).where(replicas.c.id == replica.id).values(values))
+            if not lives.rowcount:
+                return None
+            if buries:
+                await _bury(connection, unless_up_for_s=lasts_s)
+            there = [_replica_of(row) for row in await connection.execute(select(replicas).order_by(replicas.c.id))]
+            query = select(leases.c.name, leases.c.holder, leases.c.token).where(leases.c.holder.is_not(None))
+            held = list(await connection.execute(query))
+            return Roster(
+                replicas=there,
+                holders={lease: holder for lease, holder, _ in held},
+                tokens={lease: token for lease, _, token in held},
+            )
+
+    async def take(self, replica_id: str, wish: Wish) -> list[Lease]:
+        """Hold at most so many of these, whichever nobody holds; none when it was buried."""
+        lives = select(replicas.c.id).where(replicas.c.id == replica_id).with_for_update(read=True, key_share=True)
+        free = (
+            select(leases.c.name)
+            .where(leases.c.name.in_(wish.names), leases.c.holder.is_(None))
+            .limit(wish.most)
+            .with_for_update(skip_locked=True)
+        )
+        async with self.write() as connection:
+            if (await connection.execute(lives)).first() is None:
+                return []
+            new = insert(leases).on_conflict_do_nothing()
+            await connection.execute(new, [{"name": name} for name in sorted(wish.names)])
+            chosen = list((await connection.execute(free)).scalars())
+            taken = await connection.execute(
+                update(leases)
+                .where(leases.c.name.in_(chosen))
+                .values(holder=replica_id, token=leases.c.token + 1)
+                .returning(leases.c.name, leases.c.token)
+            )
+            return [Lease(name, replica_id, token) for name, token in taken]
+
+    async def release(self, held: Collection[Lease]) -> None:
+        """Give these away. What is claimed under them stays claimed until it is recorded."""
+        async with self.write() as connection:
+            for lease in held:
+                mine = (leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.token == lease.token)
+                await connection.execute(update(leases).where(*mine).values(holder=None))
+            await tell(connection, ROSTER)
+
+    async def leave(self, replica_id: str) -> None:
+        """It is there no more, and holds and claims nothing."""
+        async with self.write() as connection:
+            await _forget(connection, [replica_id])
+
+
+async def _bury(connection: AsyncConnection, *, unless_up_for_s: float) -> None:
+    """A server that has just come back first gives those who could not beat meanwhile the time to do so."""
+    up_s = func.extract("epoch", func.clock_timestamp() - func.pg_postmaster_start_time())
+    expired = (
+        select(replicas.c.id)
+        .where(replicas.c.expires_at_ms < _NOW_MS, up_s > unless_up_for_s)
+        .with_for_update(skip_locked=True)
+    )
+    dead = list((await connection.execute(expired)).scalars())
+    if dead:
+        await _forget(connection, dead)
+
+
+async def _forget(connection: AsyncConnection, ids: Collection[str]) -> None:
+    claimed_by = deliveries.c.claimed_by
+    claims = claimed_by.is_not(None), func.split_part(claimed_by, "/", 1).in_(ids)
+    freed = await connection.execute(update(deliveries).where(*claims).values(claimed_by=None))
+    await connection.execute(delete(replicas).where(replicas.c.id.in_(ids)))  # and so nobody holds its leases
+    await tell(connection, ROSTER)
+    if freed.rowcount:
+        await tell(connection, DELIVERIES)
+
+
+def _names(configured: Collection[str]) -> str:
+    return json.dumps(sorted(configured))
+
+
+def _replica_of(row: Row[Any]) -> Replica:
+    return Replica(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        started_at=from_ms(row.started_at_ms),
+        seen_at=from_ms(row.seen_at_ms),
+        is_draining=row.is_draining,
+        configured=frozenset(json.loads(row.configured)),
+    )
