@@ -112,7 +112,10 @@ class Daemon:
         Raises ConfigurationError or StoreError when it cannot start.
         """
         async with AsyncExitStack() as stack:
-            store = await open_store(self._settings.store.required_secret("url").reveal())
+            store = await open_store(
+                self._settings.store.required_secret("url").reveal(),
+                lease_ttl_s=self._settings.cluster.lease_ttl.total_seconds(),
+            )
             stack.push_async_callback(store.close)
             self._build(store)
             self._show()

@@ -24,6 +24,7 @@ from watcher.core.ports import InstancePage
 T = TypeVar("T")
 
 _COUNT_MAX = 10**9
+_ID_CHARACTERS = 255  # as many as the store keeps
 # ASCII alone, because one character beyond it doubles what the text of a record takes in memory.
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=True, allow_nan=False).encode
 
@@ -53,7 +54,8 @@ def _object_or_none(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_text), AfterValidator(_without_nul)]
-Id = Annotated[Text, Field(min_length=1, max_length=256)]
+ShortText = Annotated[Text, AfterValidator(lambda value: value[:_ID_CHARACTERS])]  # what is searched for has an end
+Id = Annotated[Text, Field(min_length=1, max_length=_ID_CHARACTERS)]
 StatusWord = Annotated[
     str, BeforeValidator(_word), AfterValidator(_without_nul), AfterValidator(_status), Field(max_length=64)
 ]
@@ -64,8 +66,8 @@ class _Wire(BaseModel):
 
 
 class _ImageRef(_Wire):
-    id: Text = ""
-    image_type: Text = ""
+    id: ShortText = ""
+    image_type: ShortText = ""
 
 
 class _ImageServer(_Wire):

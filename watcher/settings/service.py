@@ -21,6 +21,7 @@ from pydantic import (
 from watcher.fields import PositiveDuration, PublicUrl, SecretOwner, Section, check_destination, hide_credentials
 
 _SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
 _PORT_MAX = 65535
 _LEASE_TTL_LEAST, _LEASE_TTL_MOST = timedelta(seconds=1), timedelta(minutes=10)
 
@@ -72,19 +73,19 @@ ListenAddress = Annotated[
 
 
 def check_store_url(url: str) -> None:
-    """Raise ValueError unless this version can keep its store there."""
-    scheme = url.partition(":")[0]
-    if scheme.partition("+")[0] in ("postgresql", "postgres"):
-        raise ValueError("PostgreSQL is not available in this version, use sqlite:///PATH")
+    """Raise ValueError unless a store can be kept there."""
+    if url.startswith(_POSTGRES):
+        return
     if not url.startswith(_SQLITE) or url == _SQLITE:
-        raise ValueError("not a store: use sqlite:///PATH")
+        raise ValueError("not a store: use sqlite:///PATH or postgresql://user:password@host/database")
 
 
 class StoreSettings(SecretOwner):
     """Where states, events and deliveries are kept."""
 
     url: SecretStr = SecretStr("sqlite:///watcher.db")
-    """`sqlite:///PATH` (three slashes and a relative path, or four for an absolute one)."""
+    """`sqlite:///PATH` (three slashes and a relative path, or four for an absolute one), or
+    `postgresql://user:password@host/database`, which several replicas may share."""
     url_file: Path | None = None
     """A file that holds `url`."""
     retention: PositiveDuration = timedelta(days=90)

@@ -1,6 +1,6 @@
 """What is remembered: states, events and deliveries, written together in one transaction."""
 
-from watcher.store.engine import open_store
+from watcher.store.opening import open_store
 from watcher.store.store import Store
 from watcher.store.tidying import keep_tidy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import and_, case, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same clauses
 
 from watcher.core.quiet import Acknowledgement, Silence
 from watcher.store.database import Database

@@ -18,13 +18,26 @@ from watcher.store.tables import leases, replicas
 
 
 class Database:
-    """Connections to the database. Writers take turns inside the process, so that none waits busily for its lock."""
+    """Connections to the database."""
 
-    def __init__(self, engine: AsyncEngine, *, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        vital: AsyncEngine | None = None,
+        writers: int = 1,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """So many `writers` at once; on SQLite they take turns, so that none waits busily for its lock.
+
+        `vital` is an engine for what must not wait for any of them. `release` is called when all is closed.
+        """
         self._engine = engine
+        self._vital = vital or engine
         self._release = release
-        self._writing = asyncio.Lock()
+        self._writing = asyncio.Semaphore(writers)
         self._lease: Lease | None = None
+        self._reading = {"isolation_level": "REPEATABLE READ"} if self.is_shared else {}  # one picture of all tables
 
     def under(self, lease: Lease) -> Self:
         """The same store for whoever holds this lease: a write that comes when it is lost raises LeaseLostError."""
@@ -45,13 +58,21 @@ class Database:
     async def close(self) -> None:
         """Close the connections and give up the claim to the database."""
         await self._engine.dispose()
+        await self._vital.dispose()
         self._release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection to read with."""
         with _store_errors("read"):
-            async with self._engine.connect() as connection:
+            async with self._engine.execution_options(**self._reading).connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write_vital(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that waits for no other writer of this process, and needs no lease."""
+        with _store_errors("write"):
+            async with self._vital.begin() as connection:
                 yield connection
 
     @asynccontextmanager

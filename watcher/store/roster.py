@@ -37,7 +37,7 @@ class RosterKeeper(Database):
             "expires_at_ms": _NOW_MS + round(lasts_s * 1000),
             "configured": _names(replica.configured),
         }
-        async with self.write() as connection:
+        async with self.write_vital() as connection:
             await connection.execute(insert(replicas).values(row).on_conflict_do_nothing())
             await tell(connection, ROSTER)
 
@@ -52,7 +52,7 @@ class RosterKeeper(Database):
             "is_draining": replica.is_draining,
             "configured": _names(replica.configured),
         }
-        async with self.write() as connection:
+        async with self.write_vital() as connection:
             # Its own row first: two that take each other to be dead must not wait for one another.
             lives = await connection.execute(update(replicas).where(replicas.c.id == replica.id).values(values))
             if not lives.rowcount:
@@ -77,7 +77,7 @@ class RosterKeeper(Database):
             .limit(wish.most)
             .with_for_update(skip_locked=True)
         )
-        async with self.write() as connection:
+        async with self.write_vital() as connection:
             if (await connection.execute(lives)).first() is None:
                 return []
             new = insert(leases).on_conflict_do_nothing()
@@ -93,7 +93,7 @@ class RosterKeeper(Database):
 
     async def release(self, held: Collection[Lease]) -> None:
         """Give these away. What is claimed under them stays claimed until it is recorded."""
-        async with self.write() as connection:
+        async with self.write_vital() as connection:
             for lease in held:
                 mine = (leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.token == lease.token)
                 await connection.execute(update(leases).where(*mine).values(holder=None))
@@ -101,7 +101,7 @@ class RosterKeeper(Database):
 
     async def leave(self, replica_id: str) -> None:
         """It is there no more, and holds and claims nothing."""
-        async with self.write() as connection:
+        async with self.write_vital() as connection:
             await _forget(connection, [replica_id])
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same clauses
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.core.lessons import SAMPLES_KEPT
@@ -20,6 +20,7 @@ from watcher.store.signals import DELIVERIES, STATES, tell
 from watcher.store.tables import alert_receivers, deliveries, events, instances, steps
 
 _IN_ONE_QUERY = 5000
+_HISTORY_LOCK = 0x686973746F7279  # "history": the advisory lock of whoever adds to it
 _REPEATS = (EventKind.REMINDER, EventKind.FLAPPING)  # kinds that also tell that what fired before fires still
 
 _NEW_STATE = insert(instances)
@@ -99,6 +100,9 @@ class States(Database):
         self, connection: AsyncConnection, told: Sequence[tuple[Event, tuple[str, ...]]], *, now: datetime
     ) -> None:
         event_rows = [event_row(event) for event, _ in told]
+        if connection.dialect.name == "postgresql":
+            # Whoever reads on from a position must not miss an event of a smaller one that is committed later.
+            await connection.execute(select(func.pg_advisory_xact_lock(_HISTORY_LOCK)))
         await connection.execute(_INSERT_EVENT, event_rows)
         to_tell = [
             {"fingerprint": key[0], "starts_at_ms": key[1], "receiver": receiver, "event_id": event.id}

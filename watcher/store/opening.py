@@ -1,0 +1,37 @@
+"""Opening a store by its URL."""
+
+from __future__ import annotations
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from watcher.core.errors import ConfigurationError
+from watcher.store.sqlite import open_sqlite
+from watcher.store.store import Store
+
+_LEASE_TTL_S = 15.0
+
+
+async def open_store(url: str, *, lease_ttl_s: float = _LEASE_TTL_S) -> Store:
+    """Open `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/database`.
+
+    `lease_ttl_s` is how long replicas on PostgreSQL may not be heard of: no transaction is left open for as long.
+    Raises ConfigurationError for another kind of URL, or one whose driver is not installed; StoreError when the store
+    cannot be used, or is in use.
+    """
+    scheme = url.partition(":")[0]
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from watcher.store.postgres import open_postgres  # noqa: PLC0415 - an extra's driver
+        except ImportError:
+            raise ConfigurationError(
+                "store.url: PostgreSQL needs its driver: pip install 'watcher[postgres]'"
+            ) from None
+        return await open_postgres(url, lease_ttl_s=lease_ttl_s)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("store.url: not a database URL, write sqlite:///watcher.db") from None
+    if parsed.drivername != "sqlite":
+        raise ConfigurationError(f"store.url: {parsed.drivername} is no store: use sqlite:///… or postgresql://…")
+    return await open_sqlite(parsed)
