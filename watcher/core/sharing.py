@@ -54,6 +54,8 @@ class Lease:
 class Replica:
     """One of the watchers on a store. `configured` are the leases that its configuration names, held or not.
 
+    `unwell` is why it cannot do its work, None when it can.
+
     `name` is that of the machine or pod, `id` is this replica's alone, also after a restart.
     """
 
@@ -64,6 +66,7 @@ class Replica:
     seen_at: datetime
     is_draining: bool = False
     configured: frozenset[str] = frozenset()
+    unwell: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ class RosterKeeper(Database):
             "expires_at_ms": _NOW_MS + round(lasts_s * 1000),
             "is_draining": replica.is_draining,
             "configured": _names(replica.configured),
+            "unwell": replica.unwell,
         }
         async with self.write_vital() as connection:
             # Its own row first: two that take each other to be dead must not wait for one another.
@@ -141,4 +142,5 @@ def _replica_of(row: Row[Any]) -> Replica:
         seen_at=from_ms(row.seen_at_ms),
         is_draining=row.is_draining,
         configured=frozenset(json.loads(row.configured)),
+        unwell=row.unwell,
     )

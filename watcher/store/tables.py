@@ -174,6 +174,7 @@ replicas = Table(
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("is_draining", Boolean, nullable=False, server_default=false()),
     Column("configured", Text, nullable=False),
+    Column("unwell", Text),
 )
 
 # Who holds what: `source/NAME` or `receiver/NAME`. The token is another for each time that it is taken.
@@ -186,11 +187,12 @@ leases = Table(
     Index("leases_of_holder", "holder"),
 )
 
-# What the holder of a source tells the other replicas of it.
-reports = Table(
-    "reports",
+# What the holder of a source, by this token, tells the other replicas of it.
+source_reports = Table(
+    "source_reports",
     metadata,
     Column("source", String(63), primary_key=True),
+    Column("token", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Column("written_at_ms", BigInteger, nullable=False),
 )

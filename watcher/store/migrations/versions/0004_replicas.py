@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("expires_at_ms", sa.BigInteger, nullable=False),
         sa.Column("is_draining", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("configured", sa.Text, nullable=False),
+        sa.Column("unwell", sa.Text),
     )
     op.create_table(
         "leases",
@@ -29,8 +30,9 @@ def upgrade() -> None:
     )
     op.create_index("leases_of_holder", "leases", ["holder"])
     op.create_table(
-        "reports",
+        "source_reports",
         sa.Column("source", sa.String(63), primary_key=True),
+        sa.Column("token", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("written_at_ms", sa.BigInteger, nullable=False),
     )
