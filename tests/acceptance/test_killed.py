@@ -10,12 +10,13 @@ import secrets
 import shutil
 import signal
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.letters import Json, MoodySink, check_alerts, check_contents, check_order, check_repeats
+from tests.acceptance.letters import MoodySink, check_contents, check_order, check_repeats
+from tests.acceptance.play import Cues, Play, check_story
 from tests.acceptance.process import Watcher, configuration, running, sample
 from tests.acceptance.test_bulk import instances
 from tests.fakes.sink import Sink
@@ -25,7 +26,6 @@ from watcher.simulator import Simulator
 pytestmark = pytest.mark.unmeasured
 
 PATIENT, HASTY = 12, 14
-NEXT = {"CREATING": "ACTIVE", "ACTIVE": "BUILDING", "BUILDING": "BUILT", "BUILT": "BUILDING"}
 MOODS = (0.0, 0.1, 0.1, 0.3, 0.5, 1.0)
 KILLS = {"starting": 8, "later": 14, "letter": 12, "write": 8, "commit": 10}
 COUNTS = {"letter": 20, "write": 12, "commit": 2}
@@ -37,89 +37,6 @@ DELAYS = {
     "write": (0.0, 0.01),
     "commit": (0.0, 0.002),
 }
-
-
-@dataclass
-class Actor:
-    """One instance: the statuses it had, in order, and all that is to be told of it if it is patient.
-
-    A patient one goes on only when everybody was told of its last step; of a hasty one much passes unseen.
-    """
-
-    id: str
-    patient: bool
-    was: list[str]
-    present: bool = True
-    images: int = 0
-    expected: list[tuple[str, str, str | None]] = field(default_factory=list)
-
-
-class Play:
-    """Moves the instances along.
-
-    After an ERROR it goes on from where it was, so that what is inferred of steps unseen is always true.
-    """
-
-    def __init__(self, cloud: Simulator, sinks: tuple[MoodySink, ...], rng: random.Random) -> None:
-        self._cloud = cloud
-        self._sinks = sinks
-        self._rng = rng
-        self.actors = [self._enter(patient=number < PATIENT) for number in range(PATIENT + HASTY)]
-
-    async def go_on(self, until: asyncio.Event) -> None:
-        """One hasty step after another, and those that the patient ones are ready for."""
-        clock = SystemClock()
-        while not await clock.wait(until, self._rng.uniform(0.01, 0.12)):
-            self._cloud.advance(self._rng.choice((0.0, 1.0)))
-            self._step(self._rng.choice(self.actors[PATIENT:]))
-            for actor in self.actors[:PATIENT]:
-                if self._everybody_knows(actor) and self._rng.random() < 0.5:
-                    self._step(actor)
-
-    def _everybody_knows(self, actor: Actor) -> bool:
-        return all(len(sink.told[actor.id]) >= len(actor.expected) for sink in self._sinks)
-
-    def _enter(self, *, patient: bool) -> Actor:
-        status = self._rng.choice(list(NEXT))
-        return Actor(self._cloud.world.put(name="office", status=status, image_id="image-0"), patient, [status])
-
-    def _step(self, actor: Actor) -> None:
-        status, dice = actor.was[-1], self._rng.random()
-        if not actor.present:
-            actor.present = True
-            actor.expected.append(("recovered", status, status))
-        elif actor.patient and dice < 0.1:
-            actor.present = False
-            actor.expected.append(("missing", status, None))
-            self._cloud.world.vanish(actor.id)
-            return
-        else:
-            after = actor.was[-2] if status == "ERROR" else "ERROR" if dice < 0.3 else NEXT[status]
-            actor.images += (status, after) == ("BUILDING", "BUILT")
-            actor.was.append(after)
-            actor.expected.append(("transition", status, after))
-        self._cloud.world.put(id=actor.id, name="office", status=actor.was[-1], image_id=f"image-{actor.images}")
-
-
-def check_story(actor: Actor, events: list[Json]) -> None:
-    """What one receiver was told of an instance is what happened to it."""
-    told = [(event["kind"], event["from"], event["to"]) for event in events]
-    what = f"told {told} of {actor}"
-    status, *_ = walked = [actor.was[0]]
-    for kind, before, after in told:
-        assert before == status, what
-        status = after if kind == "transition" else status
-    assert status == actor.was[-1], what
-    if actor.patient:
-        assert told == actor.expected, what
-        assert not any(event["inferred"] for event in events), what
-    else:
-        assert {kind for kind, _, _ in told} <= {"transition"}, what
-        walked += [each for event in events for each in (*event["inferred"], event["to"])]
-        way = iter(actor.was)
-        assert all(each in way for each in walked), f"{walked} is not the way of {actor}"
-    firing = {name for name, so in {"error": status == "ERROR", "missing": not actor.present}.items() if so}
-    assert check_alerts(events) & {"error", "missing"} == firing, what
 
 
 @dataclass(frozen=True)
@@ -213,7 +130,7 @@ async def test_killed_at_any_moment_it_loses_nothing_and_makes_up_nothing(cloud:
     rng = random.Random(seed)
     async with MoodySink(random.Random(rng.random())) as single, MoodySink(random.Random(rng.random())) as digests:
         sinks = (single, digests)
-        play = Play(cloud, sinks, random.Random(rng.random()))
+        play = Play(cloud, sinks, random.Random(rng.random()), Cues(patient=PATIENT, hasty=HASTY))
 
         def config(life: int) -> Path:
             hook = {"type": "webhook", "timeout": "5s"}
@@ -257,7 +174,7 @@ async def test_killed_at_any_moment_it_loses_nothing_and_makes_up_nothing(cloud:
             check_story(actor, list(sink.told[actor.id].values()))
         # Else it was hardly ever killed while something was under way:
         assert check_repeats(sink.letters, killed=range(1, len(lives) + 1)) >= 10
-    assert sum(len(actor.expected) for actor in play.actors[:PATIENT]) >= 2 * PATIENT
+    assert sum(len(actor.expected) for actor in play.patient) >= 2 * PATIENT
 
 
 async def drained(watcher: Watcher, cloud: Simulator) -> None:
