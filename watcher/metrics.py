@@ -26,6 +26,9 @@ from watcher.core.facts import (
     DeliveryFailed,
     Fact,
     HeartbeatSent,
+    LeasesGiven,
+    LeasesLost,
+    LeasesTaken,
     Observed,
     RefreshFailed,
     RequestFinished,
@@ -69,6 +72,7 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self._declare_service()
+        self._declare_sharing()
         self._declare_observing()
         self._declare_polling()
         self._declare_delivery()
@@ -123,6 +127,26 @@ class Metrics:
         self._reload_failures = Counter(
             "watcher_config_reload_failures_total", "Configurations that were refused.", registry=self.registry
         )
+
+    def _declare_sharing(self) -> None:
+        registry = self.registry
+        self._leases = Gauge(
+            "watcher_leases_held", "Sources and receivers whose work is this replica's.", registry=registry
+        )
+        self._replicas = Gauge("watcher_replicas", "Replicas that share the work, as this one sees.", registry=registry)
+        self._lease_changes = Counter(
+            "watcher_lease_changes_total",
+            "Leases that this replica took, gave to others, or lost because it was not heard of.",
+            ["change"],
+            registry=registry,
+        )
+        for change in ("taken", "given", "lost"):
+            self._lease_changes.labels(change)
+
+    def set_sharing(self, *, leases: int, replicas: int) -> None:
+        """How many leases this replica holds, and how many replicas there are."""
+        self._leases.set(leases)
+        self._replicas.set(replicas)
 
     def _declare_observing(self) -> None:
         registry = self.registry
@@ -282,6 +306,17 @@ class Metrics:
                 self._template_failures.labels(receiver).inc()
             case RefreshFailed(receiver):
                 self._refresh_failures.labels(receiver).inc()
+            case _:
+                self._shared(fact)
+
+    def _shared(self, fact: Fact) -> None:
+        match fact:
+            case LeasesTaken(leases):
+                self._lease_changes.labels("taken").inc(len(leases))
+            case LeasesGiven(leases):
+                self._lease_changes.labels("given").inc(len(leases))
+            case LeasesLost(leases):
+                self._lease_changes.labels("lost").inc(len(leases))
             case _:
                 pass
 

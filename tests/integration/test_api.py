@@ -29,6 +29,8 @@ from watcher.core.facts import ConfigurationApplied, ConfigurationRefused, Cycle
 from watcher.core.model import Event, EventKind, Expectation, InstanceKey, InstanceState
 from watcher.core.ports import Attempt, Background, Change
 from watcher.core.quiet import Acknowledgement, Silence
+from watcher.core.reports import SourceReport
+from watcher.core.sharing import Replica, Roster
 from watcher.delivery import QuietKeeper
 from watcher.fields import Secret
 from watcher.matching import MatchSettings
@@ -39,6 +41,21 @@ from watcher.store import Store, open_store
 
 SOURCE = SourceInfo(
     name="prod", region="ap-southeast-3", project_id="0" * 32, interval_s=15, steady_interval_s=60, mode="auto"
+)
+ROSTER = Roster(
+    replicas=[
+        Replica(
+            id=id_,
+            name=id_[:3],
+            version="1.2.3",
+            started_at=at(0),
+            seen_at=at(60),
+            is_draining=id_ == "two-2",
+            unwell="not polled: prod" if id_ == "two-2" else None,
+        )
+        for id_ in ("one-1", "two-2")
+    ],
+    holders={"source/prod": "two-2", "receiver/hooks": "one-1", "receiver/chat": "two-2"},
 )
 CHALLENGES = ["Bearer", 'Basic realm="watcher", charset="UTF-8"']  # browsers take one header for one challenge
 JSON = {"Content-Type": "application/json"}
@@ -80,6 +97,7 @@ class Bench:
     called: list[str] = field(default_factory=list)
     routes: list[web.RouteDef] = field(default_factory=list)
     url: str = ""
+    caught_up: int = 0
 
     async def serve(self, **more: Any) -> OpsServer:
         pages = Links(
@@ -98,6 +116,9 @@ class Bench:
             wellness=Well(),
             on_retry=lambda: self.called.append("retry"),
             on_acknowledged=lambda: self.called.append("acknowledged"),
+            roster=lambda: ROSTER,
+            replica_id=lambda: "one-1",
+            catch_up=self._catch_up,
             clock=self.clock,
         )
         self.routes = [*api.routes(), *self.stream.routes()]
@@ -117,6 +138,9 @@ class Bench:
 
     async def _refresh(self) -> None:
         pass
+
+    async def _catch_up(self) -> None:
+        self.caught_up += 1
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -644,6 +668,46 @@ class TestSourcesAndStatus:
             None,
         )
 
+    async def test_who_polls_a_source(self, bench: Bench) -> None:
+        assert (await self.source(bench))["replica"] == "two-2"
+
+    async def test_a_source_that_another_replica_polls_is_as_that_one_tells(self) -> None:
+        told = SourceReport(last_success_at=at(5), error="no answer within 10 s", failing_since=at(10))
+        log = SourceLog(clock=FakeClock(), elsewhere={"away": told}.get)
+        assert (log.of("away"), log.of("prod")) == (told, SourceReport())
+        log(SourceRecovered("away"))  # it has come here
+        assert log.of("away") == replace(told, error=None, failing_since=None)
+        log.watch([])
+        assert log.of("away") == told
+
+    async def test_the_replicas(self, bench: Bench) -> None:
+        first, second = (await bench.get("/api/v1/replicas")).json["items"]
+        assert first == {
+            "id": "one-1",
+            "name": "one",
+            "version": "1.2.3",
+            "started_at": "2026-01-01T00:00:00.000Z",
+            "seen_at": "2026-01-01T00:01:00.000Z",
+            "draining": False,
+            "is_self": True,
+            "unwell": None,
+            "sources": [],
+            "receivers": ["hooks"],
+        }
+        assert (second["id"], second["draining"], second["is_self"]) == ("two-2", True, False)
+        assert (second["sources"], second["receivers"], second["unwell"]) == (["prod"], ["chat"], "not polled: prod")
+        page = (await bench.get("/api/v1/replicas?limit=1")).json
+        assert [each["id"] for each in page["items"]] == ["one-1"]
+        rest = (await bench.get(f"/api/v1/replicas?after={page['next']}")).json
+        assert [each["id"] for each in rest["items"]] == ["two-2"]
+        status = (await bench.get("/api/v1/status")).json
+        assert (status["replica"], status["replicas"]) == ("one-1", 2)
+
+    async def test_what_others_do_is_looked_up_before_each_answer(self, bench: Bench) -> None:
+        for times, path in enumerate(("instances", "sources", "alerts", "status"), 1):
+            await bench.get(f"/api/v1/{path}")
+            assert bench.caught_up == times
+
     async def test_the_whole(self, bench: Bench) -> None:
         failed, _ = history("BUILDING", "ERROR")
         bench.view.by_source["prod"] = [failed, history("BUILT", key=InstanceKey("prod", "1"))[0]]
@@ -681,6 +745,8 @@ class TestSourcesAndStatus:
             ],
             "silences": 1,
             "sources": {"total": 1, "down": 0},
+            "replica": "one-1",
+            "replicas": 2,
         }
 
     async def test_what_became_of_the_last_reload(self, bench: Bench) -> None:

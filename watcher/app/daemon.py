@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from watcher.app.configuration import ConfigurationFile
 from watcher.app.files import FileWatch
+from watcher.app.others import Others
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.reloader import Reloader
 from watcher.app.sharing import Alone, Sharing, Together, receiver_lease, source_lease
@@ -28,7 +29,8 @@ from watcher.core.facts import (
     tell_all,
 )
 from watcher.core.model import Event, InstanceState
-from watcher.core.ports import Background, SourceView
+from watcher.core.ports import SourceView
+from watcher.core.reports import SourceReport
 from watcher.core.sharing import RECEIVER, SOURCE, kind_of, subject_of
 from watcher.delivery import QuietKeeper
 from watcher.logging import LogObserver, configure_logging
@@ -48,7 +50,7 @@ from watcher.ops import (
 from watcher.policies import alert_rules, configured, leases, measured, routing_table, steady_intervals_s, tls, windows
 from watcher.polling import PollScheduler, close_orphans
 from watcher.settings import Settings
-from watcher.store import Store, keep_tidy, open_store, signals
+from watcher.store import Store, keep_tidy, open_store
 
 _POLLS_DEADLINE_S = 5.0
 _DELIVERIES_DEADLINE_S = 15.0  # with the polls' 5 s well below the 30 s that Kubernetes waits before it kills
@@ -80,7 +82,7 @@ class Daemon:
         self._health = StoreHealth()
         self._metrics = Metrics(view=self)
         self._progress = Progress(clock=clock)
-        self._source_log = SourceLog(clock=clock)
+        self._source_log = SourceLog(clock=clock, elsewhere=self._told_of)
         self._reload_log = ReloadLog()
         self._scheduler = PollScheduler(clock=clock)
         self._tls: Tls | None = None
@@ -167,6 +169,17 @@ class Daemon:
             spawn=lambda work, name: self._group.create_task(work, name=name),
         )
         self._sharing: Sharing = self._share(store)
+        self._others = Others(
+            store=store,
+            sharing=self._sharing,
+            sources=self._sources,
+            receivers=self._receivers,
+            quiet=self._quiet,
+            stream=self._stream,
+            report=self._source_log.of,
+            in_background=self._in_background,
+            clock=self._clock,
+        )
 
     def _share(self, store: Store) -> Sharing:
         if not store.is_shared:
@@ -177,6 +190,7 @@ class Daemon:
             receivers=self._receivers,
             configured=self._leases,
             on_change=self._show,
+            why_unwell=self._why_unwell,
             lease_ttl_s=self._settings.cluster.lease_ttl.total_seconds(),
             started_at=self._clock.now(),
             clock=self._clock,
@@ -193,7 +207,8 @@ class Daemon:
         polling = self._group.create_task(self._for_ever("scheduler", self._scheduler.run), name="scheduler")
         sharing = self._group.create_task(self._for_ever("sharing", self._sharing.run), name="sharing")
         if self._store.is_shared:
-            self._spawn("signals", self._listen)
+            self._spawn("signals", self._others.listen)
+            self._spawn("reports", self._others.tell)
             self._in_background(self._settle_soon(), "settling")
         self._spawn("retention", self._keep_tidy)
         self._spawn("stream", self._stream.run)
@@ -276,6 +291,7 @@ class Daemon:
             beat_s=beat.interval.total_seconds() if beat is not None else 0.0,
         )
         self._source_log.watch(held)
+        self._others.watch(settings)
         self._quiet.set_windows(windows(settings))
 
     async def _settle_soon(self) -> None:
@@ -321,36 +337,6 @@ class Daemon:
             self._store, retention=lambda: self._settings.store.retention, clock=self._clock, observer=self._observer
         )
 
-    # -- what other replicas say -----------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        from watcher.store.listening import listen  # noqa: PLC0415 - an extra's driver
-
-        await listen(self._store.engine, self, clock=self._clock)
-
-    def signalled(self, topic: str, *_details: Any) -> None:
-        """A replica, perhaps this one, says so."""
-        match topic:
-            case signals.DELIVERIES:
-                self._receivers.wake()
-            case signals.QUIET:
-                self._in_background(self._look_at_quiet(), "silences")
-            case signals.ACKNOWLEDGED:
-                self._receivers.refresh()
-            case signals.ROSTER:
-                self._sharing.notify()
-            case _:
-                pass
-
-    def missed_signals(self) -> None:
-        """Anything may have been said."""
-        for topic in signals.TOPICS:
-            self.signalled(topic)
-
-    async def _look_at_quiet(self) -> None:
-        with suppress(StoreError):  # the workers look again
-            await self._quiet.refresh()
-
     # -- what others look at ---------------------------------------------------------------------------------------
 
     def states(self) -> Mapping[str, Collection[InstanceState]]:
@@ -361,10 +347,6 @@ class Daemon:
         """The present state of every source."""
         return self._sources.sources()
 
-    def background(self, state: InstanceState) -> Background:
-        """What is known of an instance beside this state of it."""
-        return self._sources.background(state)
-
     def stuck(self) -> str | None:
         """What does not get on though it should: only a restart helps. None when all does."""
         return self._scheduler.why_stuck() or self._receivers.why_stuck()
@@ -372,6 +354,12 @@ class Daemon:
     def unhealthy(self) -> str | None:
         """Why the watcher cannot do its work, None when it can."""
         return self._health.unhealthy() or self.stuck()
+
+    def _told_of(self, source: str) -> SourceReport | None:
+        return self._others.report(source)
+
+    def _why_unwell(self) -> str | None:
+        return self.unhealthy() or self._progress.why_not(oldest_pending_at=None)
 
     def not_ready(self) -> str | None:
         """Why the watcher is not to be asked yet, or not any more; None when it is."""
@@ -395,6 +383,7 @@ class Daemon:
 
     def _tell_on(self, fact: Fact) -> None:
         self._stream(fact)
+        self._others(fact)
         match fact:
             case Committed():
                 self._receivers.wake()
@@ -414,7 +403,9 @@ class Daemon:
                 oldest_pending_at = await self._store.oldest_pending_at()
             except StoreError as error:
                 return str(error)
-            return self.unhealthy() or self._progress.why_not(oldest_pending_at=oldest_pending_at)
+            return (
+                self.unhealthy() or self._progress.why_not(oldest_pending_at=oldest_pending_at) or self._others.unwell()
+            )
 
         heartbeat = Heartbeat(
             url=section.required_secret("url"),
@@ -429,10 +420,13 @@ class Daemon:
         web = self._settings.web
 
         async def refresh() -> None:
+            roster = self._sharing.roster()
+            leases = sum(holder == self._sharing.replica_id for holder in roster.holders.values())
+            self._metrics.set_sharing(leases=leases, replicas=len(roster.replicas))
             self._metrics.set_deliveries(await self._store.unfinished(), self._configured.receivers)
 
         api = Api(
-            view=self,
+            view=self._others.whole,
             quiet=self._quiet,
             store=self._store,
             configured=lambda: self._configured,
@@ -441,6 +435,9 @@ class Daemon:
             wellness=self,
             on_retry=self._receivers.wake,
             on_acknowledged=self._receivers.refresh,
+            roster=self._sharing.roster,
+            replica_id=lambda: self._sharing.replica_id,
+            catch_up=self._others.refresh,
             clock=self._clock,
         )
         return OpsServer(

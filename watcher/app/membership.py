@@ -25,6 +25,7 @@ _LASTS = 0.8  # of `lease_ttl`: in what is left others find out and take over
 _BEATS = 10  # in `lease_ttl`
 _ANSWERS = 3  # beats may go unanswered before the replica is taken to be dead
 _OVERDUE_BEATS = 3
+_NEGLECTED = 2
 _WHO = "replicas"
 
 
@@ -71,6 +72,10 @@ class Shares(Protocol):
         """End everything at once: it is others' by now."""
         ...
 
+    def changed(self) -> None:
+        """What is held is another than before."""
+        ...
+
 
 class Membership:
     """One replica among others, for as long as the daemon runs; what it holds is always what the store says it holds.
@@ -88,9 +93,12 @@ class Membership:
         started_at: datetime,
         lease_ttl_s: float,
         new_id: Callable[[], str],
+        why_unwell: Callable[[], str | None] = lambda: None,
         clock: Clock,
         observer: Observer,
     ) -> None:
+        """`why_unwell` is what the others are told of how it is."""
+        self._why_unwell = why_unwell
         self._store = store
         self._shares = shares
         self._name = name
@@ -136,6 +144,11 @@ class Membership:
         """Whether it was heard of so lately that nobody takes it to be dead."""
         return self._clock.monotonic() < self._acts_until_s
 
+    def neglected(self) -> list[str]:
+        """The leases that nobody has held for far longer than it takes to find a replica dead."""
+        now_s, long_s = self._clock.monotonic(), _NEGLECTED * self._lasts_s
+        return sorted(lease for lease, since_s in self._free_since_s.items() if now_s - since_s > long_s)
+
     def notify(self) -> None:
         """Say that something has changed: who is there, who holds what, or what is configured."""
         self._wake.set()
@@ -149,6 +162,7 @@ class Membership:
             self._held.clear()
             async with self.moving:
                 await self._shares.drop()
+                self._shares.changed()
             self._observer(LeasesLost(lost))
             self._id = self._new_id()
 
@@ -223,6 +237,7 @@ class Membership:
             seen_at=self._clock.now(),
             is_draining=self._is_draining,
             configured=self._shares.configured(),
+            unwell=self._why_unwell(),
         )
 
     def _take_up(self, roster: Roster, *, began_s: float) -> None:
@@ -277,6 +292,7 @@ class Membership:
         for name in sorted(self._held.keys() - theirs):
             await self._shares.give(self._held[name])
             del self._held[name]
+            self._shares.changed()
         unknown = [Lease(name, self._id, roster.tokens[name]) for name in sorted(theirs - self._held.keys())]
         await self._take(unknown)
 
@@ -301,6 +317,7 @@ class Membership:
         await self._end_move(release=given, problems=problems.values())
 
     async def _end_move(self, *, release: Collection[Lease], problems: Iterable[BaseException | None]) -> None:
+        self._shares.changed()
         try:
             if release:
                 await self._store.release(release)

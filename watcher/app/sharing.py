@@ -40,12 +40,20 @@ class Sharing(Protocol):
         """Who is there and holds what."""
         ...
 
+    def lease(self, name: str) -> Lease | None:
+        """The lease of that name, while it is held; None also for one that needs none."""
+        ...
+
     def store(self, lease: str) -> Store | None:
         """The store to work with for what is held; None when it is not."""
         ...
 
     def may_act(self) -> bool:
         """Whether nobody else may have taken over what is held."""
+        ...
+
+    def neglected(self) -> list[str]:
+        """The leases that nobody has held for long."""
         ...
 
     def notify(self) -> None:
@@ -92,6 +100,10 @@ class Alone:
         )
         return Roster(replicas=[me], holders=dict.fromkeys(configured, self.replica_id))
 
+    def lease(self, name: str) -> Lease | None:  # noqa: ARG002 - nothing is leased
+        """None is needed."""
+        return None
+
     def store(self, lease: str) -> Store | None:  # noqa: ARG002 - everything is held
         """The store."""
         return self._store
@@ -99,6 +111,10 @@ class Alone:
     def may_act(self) -> bool:
         """Always: the file is locked."""
         return True
+
+    def neglected(self) -> list[str]:
+        """None."""
+        return []
 
     def notify(self) -> None:
         """Nobody else is interested."""
@@ -125,6 +141,7 @@ class Together(Membership):
         receivers: Receivers,
         configured: Callable[[], frozenset[str]],
         on_change: Callable[[], None],
+        why_unwell: Callable[[], str | None],
         lease_ttl_s: float,
         started_at: datetime,
         clock: Clock,
@@ -139,6 +156,7 @@ class Together(Membership):
             started_at=started_at,
             lease_ttl_s=lease_ttl_s,
             new_id=new_id,
+            why_unwell=why_unwell,
             clock=clock,
             observer=observer,
         )
@@ -164,7 +182,7 @@ class _Shares:
         self._sources = sources
         self._receivers = receivers
         self.configured = configured
-        self._on_change = on_change
+        self.changed = on_change
 
     async def take(self, lease: Lease) -> None:
         """Begin to poll the source, or to serve the receiver; raises StoreError."""
@@ -173,7 +191,6 @@ class _Shares:
             await self._sources.take(name)
         else:
             self._receivers.take(name)
-        self._on_change()
 
     async def give(self, lease: Lease) -> None:
         """End that; raises StoreError, and then it goes on."""
@@ -182,13 +199,11 @@ class _Shares:
             await self._sources.give(name)
         else:
             self._receivers.give(name)
-        self._on_change()
 
     async def drop(self) -> None:
         """End everything at once."""
         await self._sources.drop()
         await self._receivers.drop()
-        self._on_change()
 
 
 def new_id() -> str:

@@ -71,7 +71,11 @@ class EventStream:
     def __call__(self, fact: Fact) -> None:
         """Take up that there is news."""
         if isinstance(fact, Committed):
-            self._news.set()
+            self.notify()
+
+    def notify(self) -> None:
+        """There may be news that another replica has written."""
+        self._news.set()
 
     def routes(self) -> list[web.RouteDef]:
         """Where it is served."""

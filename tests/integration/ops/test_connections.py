@@ -132,7 +132,7 @@ async def test_a_body_that_never_comes_is_not_waited_for(monkeypatch: pytest.Mon
     monkeypatch.setattr(endpoint, "_BODY_S", 0.1)
     operation = endpoint.Endpoint(method="POST", path="/x", summary="", handler=handle, answer=None, body=Nothing)
     head = b"POST /api/v1/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-    async with serving_routes(operation.route()) as bench, asyncio.timeout(10):
+    async with serving_routes(operation.route(first=_nothing)) as bench, asyncio.timeout(10):
         reader, _ = await bench.connect(head)
         assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
 

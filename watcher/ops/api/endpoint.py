@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -46,11 +47,11 @@ class Endpoint:
         """What the document calls it, such as `Instances_show`."""
         return self.handler.__qualname__.replace("._", "_")
 
-    def route(self) -> web.RouteDef:
-        """The same for the server."""
-        return web.route(self.method, PREFIX + self.path, self._serve)
+    def route(self, *, first: Callable[[], Awaitable[None]]) -> web.RouteDef:
+        """The same for the server; `first` is awaited before the handler."""
+        return web.route(self.method, PREFIX + self.path, partial(self._serve, first))
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _serve(self, first: Callable[[], Awaitable[None]], request: web.Request) -> web.Response:
         given: dict[str, BaseModel] = {}
         if self.in_path is not None:
             given["path"] = read_path(self.in_path, request.match_info)
@@ -58,6 +59,7 @@ class Endpoint:
             given["query"] = read_query(self.query, request.query)
         if self.body is not None:
             given["body"] = read_body(self.body, await _body(request))
+        await first()
         made = await self.handler(**given)
         if self.answer is None or made is None:
             return web.Response(status=self.status)

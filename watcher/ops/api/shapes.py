@@ -276,6 +276,8 @@ class SourceShape(Shape):
     pace: float
     stretch: float
     stale: int
+    replica: str | None
+    """The id of the replica that polls it; None while none does."""
     instances: int
     by_status: dict[str, int]
     poll: PollShape
@@ -287,6 +289,32 @@ class SourceList(ListShape):
     """Sources, in the order of the configuration."""
 
     items: list[SourceShape]
+
+
+class ReplicaShape(Shape):
+    """One of the watchers that share the work; alone on its store it does all of it."""
+
+    id: str
+    """Another one after each start."""
+    name: str
+    """That of its machine or pod."""
+    version: str
+    started_at: Time
+    seen_at: Time
+    """When it was last heard of, by the store's clock."""
+    draining: bool
+    is_self: bool
+    """Whether it is the one that answers."""
+    unwell: str | None
+    """Why it cannot do its work; None when it can."""
+    sources: list[str]
+    receivers: list[str]
+
+
+class ReplicaList(ListShape):
+    """Replicas by id."""
+
+    items: list[ReplicaShape]
 
 
 class InstanceCounts(Shape):
@@ -356,6 +384,10 @@ class Status(Shape):
     silences: int
     """How many are active."""
     sources: SourceCounts
+    replica: str
+    """The id of the replica that answers."""
+    replicas: int
+    """How many share the work."""
 
 
 class ProblemPlace(Shape):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from watcher.core.clock import Clock
 from watcher.core.event_json import alert_to_json, optional_time_to_json
 from watcher.core.facts import CycleFinished, Fact, SourceFailed, SourceRecovered
 from watcher.core.ports import InstanceView
+from watcher.core.reports import SourceReport
+from watcher.core.sharing import SOURCE, Roster, lease_name
 from watcher.ops.api.configured import Present, SourceInfo
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.requests import PageQuery
@@ -19,68 +21,58 @@ from watcher.ops.api.shapes import SourceList
 from watcher.ops.api.views import page_of, word_of
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What is known of a source's answers in this run."""
-
-    last_cycle: CycleFinished | None = None
-    last_success_at: datetime | None = None
-    failing_since: datetime | None = None
-    retry_at: datetime | None = None
-    error: str | None = None
-
-    @property
-    def state(self) -> str:
-        """`up`, `down` or `untried`."""
-        if self.error is not None:
-            return "down"
-        return "up" if self.last_success_at is not None else "untried"
-
-
 class SourceLog:
-    """An observer that remembers how each source answered last."""
+    """An observer that remembers how each source answered last; `elsewhere` knows those that others poll."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, elsewhere: Callable[[str], SourceReport | None] = lambda _: None) -> None:
         self._clock = clock
-        self._seen: dict[str, _Seen] = {}
+        self._elsewhere = elsewhere
+        self._seen: dict[str, SourceReport] = {}
 
     def __call__(self, fact: Fact) -> None:
         """Note what happened."""
         match fact:
             case CycleFinished(source):
-                seen = self.of(source)
-                seen.last_cycle = fact
+                self._seen[source] = replace(
+                    self.of(source),
+                    last_cycle_at=fact.at,
+                    cycle_duration_s=round(fact.duration_s, 3),
+                    lag_s=round(fact.lag_s, 3),
+                    pace=round(fact.pace, 3),
+                    stretch=round(fact.stretch, 3),
+                )
                 if fact.ok:
-                    seen.last_success_at = fact.at
+                    self._seen[source] = replace(self._seen[source], last_success_at=fact.at)
             case SourceFailed(source, error, retry_in_s):
                 seen, now = self.of(source), self._clock.now()
-                seen.failing_since = seen.failing_since or now
-                seen.error = str(error)
-                seen.retry_at = now + timedelta(seconds=retry_in_s)
+                self._seen[source] = replace(
+                    seen,
+                    failing_since=seen.failing_since or now,
+                    error=str(error),
+                    retry_at=now + timedelta(seconds=retry_in_s),
+                )
             case SourceRecovered(source):
-                seen = self.of(source)
-                seen.failing_since = seen.retry_at = seen.error = None
+                self._seen[source] = replace(self.of(source), failing_since=None, retry_at=None, error=None)
             case _:
                 pass
 
-    def of(self, source: str) -> _Seen:
+    def of(self, source: str) -> SourceReport:
         """What is known of one."""
-        return self._seen.setdefault(source, _Seen())
+        return self._seen.get(source) or self._elsewhere(source) or SourceReport()
 
     def watch(self, sources: Collection[str]) -> None:
-        """These are the sources from now on."""
+        """These are the sources that are polled here from now on."""
         self._seen = {source: seen for source, seen in self._seen.items() if source in sources}
-
-    def down(self) -> int:
-        """How many do not answer."""
-        return sum(seen.error is not None for seen in self._seen.values())
 
 
 class Sources:
     """The handlers of `/sources`."""
 
-    def __init__(self, *, configured: Present, log: SourceLog, view: InstanceView) -> None:
+    def __init__(
+        self, *, configured: Present, log: SourceLog, view: InstanceView, roster: Callable[[], Roster]
+    ) -> None:
         self._configured = configured
+        self._roster = roster
         self._log = log
         self._view = view
 
@@ -101,7 +93,6 @@ class Sources:
     def _show(self, source: SourceInfo) -> dict[str, Any]:
         seen, view = self._log.of(source.name), self._view.sources()[source.name]
         states = self._view.states()[source.name]
-        cycle = seen.last_cycle
         return {
             "name": source.name,
             "region": source.region,
@@ -111,12 +102,13 @@ class Sources:
             "failing_since": optional_time_to_json(seen.failing_since),
             "error": seen.error,
             "retry_at": optional_time_to_json(seen.retry_at),
-            "last_cycle_at": optional_time_to_json(cycle.at if cycle is not None else None),
-            "cycle_duration_s": round(cycle.duration_s, 3) if cycle is not None else None,
-            "lag_s": round(cycle.lag_s, 3) if cycle is not None else None,
-            "pace": round(cycle.pace, 3) if cycle is not None else 1.0,
-            "stretch": round(cycle.stretch, 3) if cycle is not None else 1.0,
+            "last_cycle_at": optional_time_to_json(seen.last_cycle_at),
+            "cycle_duration_s": seen.cycle_duration_s,
+            "lag_s": seen.lag_s,
+            "pace": seen.pace,
+            "stretch": seen.stretch,
             "stale": view.stale,
+            "replica": self._roster().holders.get(lease_name(SOURCE, source.name)),
             "instances": len(states),
             "by_status": dict(Counter(map(word_of, states))),
             "poll": {

@@ -12,6 +12,7 @@ from watcher.core.event_json import format_time
 from watcher.core.model import DeliveryState, Severity
 from watcher.core.ports import InstanceView
 from watcher.core.quiet import Acknowledgement, Silence
+from watcher.core.sharing import Roster
 from watcher.ops.api.configured import Present
 from watcher.ops.api.endpoint import Endpoint
 from watcher.ops.api.shapes import Status
@@ -46,8 +47,12 @@ class StatusReport:
         log: SourceLog,
         reloads: ReloadLog,
         wellness: Wellness,
+        roster: Callable[[], Roster],
+        replica_id: Callable[[], str],
         clock: Clock,
     ) -> None:
+        self._roster = roster
+        self._replica_id = replica_id
         self._view = view
         self._store = store
         self._silences = silences
@@ -107,5 +112,7 @@ class StatusReport:
                 for name, type_ in configured.receivers.items()
             ],
             "silences": sum(silence.is_active(now) for silence in self._silences()),
-            "sources": {"total": len(states), "down": self._log.down()},
+            "sources": {"total": len(states), "down": sum(self._log.of(source).state == "down" for source in states)},
+            "replica": self._replica_id(),
+            "replicas": len(self._roster().replicas),
         }
