@@ -64,10 +64,13 @@ def alert_key(alert: Alert) -> _AlertKey:
 class States(Database):
     """What was seen, and what was told of it."""
 
-    async def load(self, source: str) -> dict[InstanceKey, InstanceState]:
-        """All that was remembered of a source's instances."""
+    async def load(self, source: str, ids: Collection[str] | None = None) -> dict[InstanceKey, InstanceState]:
+        """What was remembered of these instances of a source; None: of all."""
+        query = select(instances).where(instances.c.source == source)
+        if ids is not None:
+            query = query.where(instances.c.instance_id.in_(sorted(ids)))
         async with self.read() as connection:
-            rows = await connection.execute(select(instances).where(instances.c.source == source))
+            rows = await connection.execute(query)
             return {state.key: state for state in map(state_of, rows.mappings())}
 
     async def alerting_beyond(self, sources: Collection[str]) -> list[InstanceState]:
