@@ -115,6 +115,12 @@ alert_receivers = Table(
     Column("ended_by", String(64)),
     Index("alert_receivers_by_event", "event_id", "receiver"),
     Index("alert_receivers_of_receiver", "receiver", "ended_at_ms"),
+    Index(
+        "alert_receivers_ended",
+        "ended_at_ms",
+        sqlite_where=text("ended_at_ms IS NOT NULL"),
+        postgresql_where=text("ended_at_ms IS NOT NULL"),
+    ),
 )
 
 # What receivers have to remember of what they sent.
@@ -125,6 +131,7 @@ notes = Table(
     Column("key", String(400), primary_key=True),
     Column("text", Text, nullable=False),
     Column("written_at_ms", BigInteger, nullable=False),
+    Index("notes_by_time", "written_at_ms"),
 )
 
 steps = Table(

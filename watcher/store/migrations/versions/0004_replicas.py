@@ -39,3 +39,8 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("claimed_by", sa.String(100)))
     claimed = sa.text("claimed_by IS NOT NULL")
     op.create_index("deliveries_claimed", "deliveries", ["claimed_by"], sqlite_where=claimed, postgresql_where=claimed)
+    ended = sa.text("ended_at_ms IS NOT NULL")
+    op.create_index(
+        "alert_receivers_ended", "alert_receivers", ["ended_at_ms"], sqlite_where=ended, postgresql_where=ended
+    )
+    op.create_index("notes_by_time", "notes", ["written_at_ms"])
