@@ -3,14 +3,17 @@
 A pure state machine: each replica looks at the same roster and moves only what is its own. What keeps it right is not
 here but in the store, where a lease has one holder; this only makes the shares even.
 
-Invariants: nobody takes what another holds; nobody gives away what nobody else could take; when the roster stays as it
+Invariants: nobody takes what another holds; nobody gives away what nobody else would take; when the roster stays as it
 is, everything is held after a few looks and no two replicas of the same configuration differ by more than one lease of
-a kind; a replica that joins or leaves moves only what the shares differ by.
+a kind; a replica that joins or leaves moves only what the shares differ by. They come to rest whatever each has in its
+configuration, because a lease moves only from one who has too much to one who has more than one less of his own share:
+the sum of the squares of what each has too much becomes smaller with each move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -132,30 +135,55 @@ class _Sharing:
     def __init__(self, roster: Roster, me: Replica, kind: str) -> None:
         active = [replica for replica in roster.replicas if not replica.is_draining]
         self._me = me.id
-        self.names = sorted(lease for lease in me.configured if kind_of(lease) == kind)
-        self._sharers = {lease: [each.id for each in active if lease in each.configured] for lease in self.names}
-        self._counts = {each.id: 0 for each in active if any(each.id in ids for ids in self._sharers.values())}
-        self._counts.setdefault(me.id, 0)
+        self._named = {each.id: {lease for lease in each.configured if kind_of(lease) == kind} for each in active}
+        self.names = sorted(self._named[me.id])
+        self._held: dict[str, list[str]] = {each.id: [] for each in active}
         for lease, holder in roster.holders.items():
-            if lease in self._sharers and holder in self._counts:
-                self._counts[holder] += 1
-        share = sum((Fraction(1, len(ids)) for ids in self._sharers.values()), Fraction())
-        self._least, self._most = floor(share), ceil(share)
+            if lease in self._named.get(holder, ()):
+                self._held[holder].append(lease)
+        sharers = Counter(lease for names in self._named.values() for lease in names)
+        self._shares = {each: _share(sharers[lease] for lease in names) for each, names in self._named.items()}
 
     def wanted(self, free: Sequence[str]) -> int:
         """How many of the free ones to take: what others lack of their shares is left to them."""
-        mine = self._counts[self._me]
-        lacking = sum(max(0, self._least - count) for other, count in self._counts.items() if other != self._me)
-        spare = max(0, len(free) - lacking)
-        return max(0, min(self._most - mine, max(self._least - mine, spare), len(free)))
+        mine, share = len(self._held[self._me]), self._shares[self._me]
+        others = self._named.keys() - {self._me}
+        lacking = sum(min(self._lacks(other), len(self._named[other].intersection(free))) for other in others)
+        return max(0, min(ceil(share) - mine, max(floor(share) - mine, len(free) - lacking), len(free)))
 
     def surplus(self, mine: Sequence[str]) -> list[str]:
         """What of mine others are to have, when all is held by somebody."""
-        others = {other: count for other, count in self._counts.items() if other != self._me}
-        surplus = len(mine) - self._most
-        if surplus <= 0 and len(mine) > self._least and any(count < self._least for count in others.values()):
-            as_rich = sorted(other for other, count in self._counts.items() if count >= len(mine))
-            surplus = 1 if as_rich[0] == self._me else 0
-        poorer = {other for other, count in others.items() if count < len(mine) - 1}
-        wanted = [lease for lease in mine if poorer.intersection(self._sharers[lease])]
-        return wanted[: max(0, min(surplus, max(1, len(mine) // _AT_ONCE)))]
+        takers = [other for other in self._named if self._would_take(other) and self._helps(self._me, other)]
+        wanted = [lease for lease in mine if any(lease in self._named[other] for other in takers)]
+        surplus = len(mine) - ceil(self._shares[self._me])
+        if surplus <= 0:
+            surplus = 1 if self._is_first_to_help() else 0
+        return wanted[: min(surplus, max(1, len(mine) // _AT_ONCE))]
+
+    def _is_first_to_help(self) -> bool:
+        """Whether some lack what is theirs, and of those who could give it this one has the most."""
+        poor = [other for other in self._named if self._lacks(other)]
+        rich = [
+            (-self._excess(each), each)
+            for each, held in self._held.items()
+            if any(self._helps(each, other) and not self._named[other].isdisjoint(held) for other in poor)
+        ]
+        return bool(rich) and min(rich)[1] == self._me
+
+    def _excess(self, replica_id: str) -> Fraction:
+        return len(self._held[replica_id]) - self._shares[replica_id]
+
+    def _lacks(self, replica_id: str) -> int:
+        return max(0, floor(self._shares[replica_id]) - len(self._held[replica_id]))
+
+    def _would_take(self, replica_id: str) -> bool:
+        return len(self._held[replica_id]) < ceil(self._shares[replica_id])
+
+    def _helps(self, giver: str, taker: str) -> bool:
+        """Whether both are nearer to their shares when the one gives a lease to the other."""
+        return self._excess(giver) - self._excess(taker) > 1
+
+
+def _share(sharers: Iterable[int]) -> Fraction:
+    """What is a replica's own of leases with so many sharers each."""
+    return sum((Fraction(leases, count) for count, leases in Counter(sharers).items()), Fraction())
