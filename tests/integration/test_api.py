@@ -118,6 +118,7 @@ class Bench:
             on_acknowledged=lambda: self.called.append("acknowledged"),
             roster=lambda: ROSTER,
             replica_id=lambda: "one-1",
+            why_unwell=lambda: None,
             catch_up=self._catch_up,
             clock=self.clock,
         )
@@ -747,6 +748,7 @@ class TestSourcesAndStatus:
             "sources": {"total": 1, "down": 0},
             "replica": "one-1",
             "replicas": 2,
+            "why_unwell": None,
         }
 
     async def test_what_became_of_the_last_reload(self, bench: Bench) -> None:

@@ -60,7 +60,7 @@ class TestStatus:
         assert (code, err) == (0, "")
         sentence, *sections = out.split("\n\n")
         assert sentence == "2 alerts fire: 2 critical; 2 instances not observed when due."
-        alerts, instances, sources = (section.splitlines() for section in sections)
+        alerts, instances, sources, replicas = (section.splitlines() for section in sections)
         assert alerts[0].split()[:4] == ["FINGERPRINT", "ALERT", "SEVERITY", "SINCE"]
         assert [line.split()[1] for line in alerts[1:]] == ["error", "unreachable"]
         assert instances[0].split() == ["STATUS", "SINCE", "ENDS", "ALERTS", "NAME", "SOURCE", "ID"]
@@ -70,6 +70,7 @@ class TestStatus:
         ]
         assert sources[0].split()[:2] == ["SOURCE", "STATE"]
         assert sources[1].split()[0] == "prod"
+        assert [line.split()[:2] for line in replicas] == [["REPLICA", "STATE"], ["one-1", "well"], ["two-2", "draining"]]
 
     @pytest.mark.parametrize(
         ("given", "ids"),
@@ -87,7 +88,7 @@ class TestStatus:
         code, out, _ = await run(capsys, "status", *given, "-o", "json")
         document = json.loads(out)
         assert (code, [item["id"] for item in document["items"]]) == (0, ids)
-        assert set(document) == {"items", "sources", "alerts", "status", "next"}
+        assert set(document) == {"items", "sources", "alerts", "status", "replicas", "next"}
         assert document["status"]["instances"]["total"] == 2
         code, out, _ = await run(capsys, "status", *given)
         assert ("No instance is like that." in out) is (ids == [])
@@ -96,7 +97,7 @@ class TestStatus:
 
     async def test_of_a_source_that_is_not_there(self, fleet: Bench, capsys: pytest.CaptureFixture[str]) -> None:
         code, out, err = await run(capsys, "status", "--source", "nope")
-        assert (code, out.partition("\n\n")[2], err) == (0, "No instance is like that.\n", "")
+        assert (code, out.split("\n\n")[1], err) == (0, "No instance is like that.", "")
 
 
 class TestEvents:

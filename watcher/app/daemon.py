@@ -437,6 +437,7 @@ class Daemon:
             on_acknowledged=self._receivers.refresh,
             roster=self._sharing.roster,
             replica_id=lambda: self._sharing.replica_id,
+            why_unwell=self._others.unwell,
             catch_up=self._others.refresh,
             clock=self._clock,
         )

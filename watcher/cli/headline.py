@@ -34,6 +34,8 @@ def _own(status: Item) -> Iterator[tuple[bool, str]]:
         yield False, f"the configuration file is refused, the one before goes on: {refused[0]}"
     if waiting:
         yield False, f"a restart is needed to apply {', '.join(waiting)}"
+    if isinstance(status.get("why_unwell"), str):
+        yield True, f"not all of the work is done: {_text(status['why_unwell'])}"
     if status.get("ready") is False:
         yield True, f"the watcher is not ready: {_text(status.get('why_not_ready'))}"
 

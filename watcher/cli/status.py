@@ -14,9 +14,9 @@ from rich.console import Console
 from watcher.cli.client import Client, Item, address_of, ask
 from watcher.cli.headline import headline
 from watcher.cli.options import DaemonConfigOption, OutputFormat, OutputOption, UrlOption, print_json
-from watcher.cli.status_tables import print_alerts, print_instances, print_sources
+from watcher.cli.status_tables import print_alerts, print_instances, print_replicas, print_sources
 from watcher.cli.tables import print_plain
-from watcher.cli.times import read_time
+from watcher.cli.times import read_number, read_time
 from watcher.core.clock import SystemClock
 
 _ON_A_SCREEN = 50
@@ -30,6 +30,7 @@ class Present:
     instances: Sequence[Item]
     sources: Sequence[Item]
     alerts: Sequence[Item]
+    replicas: Sequence[Item]
 
 
 def status(
@@ -66,6 +67,7 @@ def status(
                 "sources": list(present.sources),
                 "alerts": list(present.alerts),
                 "status": present.status,
+                "replicas": list(present.replicas),
                 "next": None,
             }
         )
@@ -81,7 +83,10 @@ async def _ask(client: Client, query: Mapping[str, Sequence[str]]) -> Present:
     alerts = await client.items("/api/v1/alerts", {"source": wanted, "order": ["problems"]})
     instances = await client.items("/api/v1/instances", query)
     sources = await client.items("/api/v1/sources", {})
+    is_shared = (read_number(answer.get("replicas")) or 1) > 1
+    replicas = await client.items("/api/v1/replicas", {}) if is_shared else ()
     return Present(
+        replicas=replicas,
         status=answer,
         instances=instances,
         sources=[each for each in sources if not wanted or each.get("name") in wanted],
@@ -114,6 +119,9 @@ def _print(present: Present, *, limit: int | None) -> None:
     if present.sources:
         _begin_section()
         print_sources(present.sources, now=now)
+    if present.replicas:
+        _begin_section()
+        print_replicas(present.replicas, now=now)
 
 
 def _begin_section() -> None:

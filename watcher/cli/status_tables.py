@@ -112,6 +112,38 @@ def print_sources(items: Sequence[Item], *, now: datetime) -> None:
     )
 
 
+def print_replicas(items: Sequence[Item], *, now: datetime) -> None:
+    """The replicas that share the work, and how much of it each has."""
+    print_table(
+        ("REPLICA", "STATE", "SINCE", "VERSION", "SOURCES", "RECEIVERS", "WHY"),
+        [
+            [
+                item.get("id"),
+                _state(item),
+                Since(item.get("started_at")),
+                item.get("version"),
+                len(_names(item.get("sources"))),
+                ", ".join(_names(item.get("receivers"))),
+                item.get("unwell"),
+            ]
+            for item in items
+        ],
+        now=now,
+        flexible=("RECEIVERS", "WHY"),
+        spare=("VERSION", "RECEIVERS"),
+    )
+
+
+def _state(replica: Item) -> object:
+    if replica.get("draining"):
+        return "draining"
+    return Styled("unwell", "red") if replica.get("unwell") else "well"
+
+
+def _names(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
 def _stale(item: Item) -> object:
     return Styled(item.get("stale"), "yellow" if item.get("stale") else "")
 

@@ -64,6 +64,12 @@ DOWN = {"name": "prod", "state": "down", "failing_since": format_time(at(0)), "s
             "1 notification could not be delivered (watcher deliveries --state dead).",
         ),
         (
+            {"why_unwell": "no replica has taken source/prod"},
+            [],
+            "red",
+            "Not all of the work is done: no replica has taken source/prod.",
+        ),
+        (
             {"healthy": False, "why_unhealthy": "the store\ncannot be written", "ready": False, "why_not_ready": None},
             [],
             "red",

@@ -61,6 +61,7 @@ class Api:
         on_acknowledged: Callable[[], None],
         roster: Callable[[], Roster],
         replica_id: Callable[[], str],
+        why_unwell: Callable[[], str | None],
         catch_up: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
@@ -77,6 +78,7 @@ class Api:
                 wellness=wellness,
                 roster=roster,
                 replica_id=replica_id,
+                why_unwell=why_unwell,
                 clock=clock,
             ).endpoints(),
             *Instances(view=view, configured=configured, clock=clock).endpoints(),

@@ -388,6 +388,8 @@ class Status(Shape):
     """The id of the replica that answers."""
     replicas: int
     """How many share the work."""
+    why_unwell: str | None
+    """Why all of them together do not do it all; None when they do."""
 
 
 class ProblemPlace(Shape):

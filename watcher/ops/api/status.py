@@ -49,8 +49,10 @@ class StatusReport:
         wellness: Wellness,
         roster: Callable[[], Roster],
         replica_id: Callable[[], str],
+        why_unwell: Callable[[], str | None],
         clock: Clock,
     ) -> None:
+        self._why_unwell = why_unwell
         self._roster = roster
         self._replica_id = replica_id
         self._view = view
@@ -115,4 +117,5 @@ class StatusReport:
             "sources": {"total": len(states), "down": sum(self._log.of(source).state == "down" for source in states)},
             "replica": self._replica_id(),
             "replicas": len(self._roster().replicas),
+            "why_unwell": self._why_unwell(),
         }

@@ -141,7 +141,10 @@ class App {
       pill.replaceChildren(shape(LOOKS[tone]), ...words);
       const critical = this.status?.alerts?.critical ?? 0;
       document.title = `${critical > 0 ? `(${critical}) ` : ''}${this.page.title ? `${this.page.title} · ` : ''}watcher`;
-      if (this.status?.version) byId('version').textContent = `watcher ${plain(this.status.version)}`;
+      if (this.status?.version) {
+        const among = this.status.replicas > 1 ? ` · replica ${plain(this.status.replica)}, one of ${this.status.replicas}` : '';
+        byId('version').textContent = `watcher ${plain(this.status.version)}${among}`;
+      }
     });
   }
 

@@ -42,6 +42,7 @@ export function problemsOf(status, sources) {
   if (refused) found.push({ tone: 'warn', words: ['The configuration file is refused, the one before goes on: ', h('bdi', refused)] });
   const waiting = textsOf(status.configuration?.waiting);
   if (waiting.length > 0) found.push({ tone: 'warn', words: [`A restart is needed to apply ${waiting.join(', ')}`] });
+  if (status.why_unwell) found.push({ tone: 'bad', words: ['Not all of the work is done: ', h('bdi', plain(status.why_unwell))] });
   if (status.ready === false) found.push({ tone: 'busy', words: ['watcher is not ready: ', plain(status.why_not_ready)] });
   return found.sort((one, other) => ORDER.indexOf(one.tone) - ORDER.indexOf(other.tone));
 }

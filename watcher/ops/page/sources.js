@@ -18,11 +18,12 @@ export class Sources extends Section {
   show(body) {
     const items = listOf(body.items);
     this.count.textContent = items.length > 1 ? items.length : '';
-    reconcile(this.list, items, (source) => plain(source.name), card);
+    const areShared = new Set(items.map((source) => source.replica)).size > 1;
+    reconcile(this.list, items, (source) => plain(source.name), (source) => card(source, areShared));
   }
 }
 
-function card(source) {
+function card(source, isShared) {
   const [tone, form, words] = STATES[source.state] ?? ['rest', 'square', plain(source.state) || 'unknown'];
   const isDown = source.state === 'down';
   const facts = [
@@ -37,6 +38,7 @@ function card(source) {
     source.pace < 1 && h('span.tone-warn', `slowed to ${Math.round(source.pace * 100)} % of its rate`),
     source.stretch > 1 && h('span.tone-warn', `intervals × ${Number(source.stretch).toFixed(1)}`),
     source.lag_s > (source.poll?.interval_s ?? 1) && h('span.tone-warn', `${length(source.lag_s)} behind`),
+    isShared && (source.replica ? h('span', 'polled by ', foreign(source.replica)) : h('span.tone-bad', 'polled by no replica')),
     source.region && h('span', foreign(source.region)),
     outLink(source.console_url, 'Console'),
   ];
