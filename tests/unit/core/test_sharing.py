@@ -1,4 +1,4 @@
-"""Replicas that share leases by what each sees of the roster: whoever comes and goes, and in whatever order they act."""
+"""Replicas that share leases by what each sees of the roster: whoever comes and goes, in whatever order they act."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_one_alone_takes_everything_at_once() -> None:
 def test_what_others_lack_is_left_to_them_until_it_is_overdue() -> None:
     names = leases(4)
     replicas = [_replica("a", names), _replica("b", names)]
-    held = {name: "a" for name in sorted(names)[:2]}
+    held = dict.fromkeys(sorted(names)[:2], "a")
     roster = Roster(replicas=replicas, holders=held)
     assert moves(roster, "a").take == []
     free = sorted(names - held.keys())
