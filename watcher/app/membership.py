@@ -206,13 +206,13 @@ class Membership:
         while True:
             self._wake.clear()
             began_s = self._clock.monotonic()
+            # Who was not heard of itself does not know whether anybody could be.
+            buries = self._buries_from_s <= began_s < self._acts_until_s
             try:
                 async with asyncio.timeout(self._lasts_s / _ANSWERS):
                     if not has_joined:
                         await self._store.join(self._me(), lasts_s=self._lasts_s)
-                    roster = await self._store.beat(
-                        self._me(), lasts_s=self._lasts_s, buries=began_s >= self._buries_from_s
-                    )
+                    roster = await self._store.beat(self._me(), lasts_s=self._lasts_s, buries=buries)
             except (StoreError, TimeoutError) as error:
                 self._failed(error if isinstance(error, StoreError) else StoreError("the store does not answer"))
                 await self._clock.sleep(self._beat_s)
