@@ -98,7 +98,7 @@ def all_queries(values: Mapping[str, str]) -> Iterator[Query]:
             yield Query(query.dashboard, query.panel, filled(query.expression, values), query.labels)
         for annotation in dashboard(path)["annotations"]["list"]:
             if "expr" in annotation:
-                expression = filled(annotation["expr"], values).replace("> 0", ">= 0")  # nothing need restart here
+                expression = filled(annotation["expr"], values).replace("< 120", ">= 0")  # it may have started long ago
                 yield Query(path.stem, annotation["name"], expression, frozenset())
 
 

@@ -61,7 +61,6 @@ async def test_a_source_that_does_not_answer_is_told_and_so_is_that_it_answers_a
         [alert] = message["alerts"]
         assert alert["labels"] == {
             "alertname": "WatcherSourceUnreachable",
-            "instance": scraped,
             "job": "watcher",
             "severity": "critical",
             "source": "prod",
