@@ -43,6 +43,7 @@ _COMMANDS: Mapping[str, str] = {
     "silence": "watcher.cli.silence:silence",
     "deliveries": "watcher.cli.deliveries:deliveries",
     "routes": "watcher.cli.routes:routes",
+    "store": "watcher.cli.store:store",
 }
 
 

@@ -64,14 +64,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection to read with."""
-        with _store_errors("read"):
+        with store_errors("read"):
             async with self._engine.execution_options(**self._reading).connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write_vital(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that waits for no other writer of this process, and needs no lease."""
-        with _store_errors("write"):
+        with store_errors("write"):
             async with self._vital.begin() as connection:
                 yield connection
 
@@ -82,7 +82,7 @@ class Database:
         Under a lease only as long as it is held. A record of what was done under it is written also after it was given
         away, as long as the replica lives: its claims are its own until then.
         """
-        with _store_errors("write"):
+        with store_errors("write"):
             async with self._writing, self._engine.execution_options(write=True).begin() as connection:
                 if self._lease is not None:
                     await (_check_life if is_record else _check)(connection, self._lease)
@@ -112,7 +112,7 @@ async def _check_life(connection: AsyncConnection, lease: Lease) -> None:
 
 
 @contextmanager
-def _store_errors(verb: str) -> Iterator[None]:
+def store_errors(verb: str) -> Iterator[None]:
     """Turn what the database says into a StoreError of one line, without the statement and its values."""
     try:
         yield

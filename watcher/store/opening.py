@@ -6,13 +6,14 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from watcher.core.errors import ConfigurationError
+from watcher.store.limits import DEFAULT_LIMITS, Limits
 from watcher.store.sqlite import open_sqlite
 from watcher.store.store import Store
 
 _LEASE_TTL_S = 15.0
 
 
-async def open_store(url: str, *, lease_ttl_s: float = _LEASE_TTL_S) -> Store:
+async def open_store(url: str, *, lease_ttl_s: float = _LEASE_TTL_S, limits: Limits = DEFAULT_LIMITS) -> Store:
     """Open `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/database`.
 
     `lease_ttl_s` is how long replicas on PostgreSQL may not be heard of: no transaction is left open for as long.
@@ -27,7 +28,7 @@ async def open_store(url: str, *, lease_ttl_s: float = _LEASE_TTL_S) -> Store:
             raise ConfigurationError(
                 "store.url: PostgreSQL needs its driver: pip install 'watcher[postgres]'"
             ) from None
-        return await open_postgres(url, lease_ttl_s=lease_ttl_s)
+        return await open_postgres(url, lease_ttl_s=lease_ttl_s, limits=limits)
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -16,7 +16,8 @@ from watcher.store.tables import acknowledgements, alert_receivers, deliveries, 
 _PRUNING = 0x7072756E65  # "prune": the advisory lock of whoever forgets
 
 _OF_EVENT = deliveries.c.event_id == events.c.id
-_IS_PENDING = deliveries.c.state == DeliveryState.PENDING.value
+# The text added to it keeps SQLite from looking through all that are pending, for each event.
+_IS_PENDING = deliveries.c.state + "" == DeliveryState.PENDING.value
 _FIRES_BY_IT = exists().where(alert_receivers.c.event_id == events.c.id, alert_receivers.c.ended_at_ms.is_(None))
 _FIRES = exists().where(
     alert_receivers.c.fingerprint == acknowledgements.c.fingerprint,

@@ -20,7 +20,7 @@ from watcher.store.rows import from_ms, to_ms
 from watcher.store.signals import DELIVERIES, ROSTER, tell
 from watcher.store.tables import deliveries, leases, replicas
 
-_NOW_MS = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+NOW_MS = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
 
 class RosterKeeper(Database):
@@ -33,8 +33,8 @@ class RosterKeeper(Database):
             "name": replica.name,
             "version": replica.version,
             "started_at_ms": to_ms(replica.started_at),
-            "seen_at_ms": _NOW_MS,
-            "expires_at_ms": _NOW_MS + round(lasts_s * 1000),
+            "seen_at_ms": NOW_MS,
+            "expires_at_ms": NOW_MS + round(lasts_s * 1000),
             "configured": _names(replica.configured),
         }
         async with self.write_vital() as connection:
@@ -47,8 +47,8 @@ class RosterKeeper(Database):
         Who is there and holds what; None when it was buried itself: all it held and claimed is others'.
         """
         values = {
-            "seen_at_ms": _NOW_MS,
-            "expires_at_ms": _NOW_MS + round(lasts_s * 1000),
+            "seen_at_ms": NOW_MS,
+            "expires_at_ms": NOW_MS + round(lasts_s * 1000),
             "is_draining": replica.is_draining,
             "configured": _names(replica.configured),
             "unwell": replica.unwell,
@@ -111,7 +111,7 @@ async def _bury(connection: AsyncConnection, *, unless_up_for_s: float) -> None:
     up_s = func.extract("epoch", func.clock_timestamp() - func.pg_postmaster_start_time())
     expired = (
         select(replicas.c.id)
-        .where(replicas.c.expires_at_ms < _NOW_MS, up_s > unless_up_for_s)
+        .where(replicas.c.expires_at_ms < NOW_MS, up_s > unless_up_for_s)
         .with_for_update(skip_locked=True)
     )
     dead = list((await connection.execute(expired)).scalars())
