@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tests.fakes.model_roster import ModelRoster
 from watcher.core.model import Alert, AlertStatus, Delivery, DeliveryState, Event, EventKind, InstanceKey, Suppression
 from watcher.core.ports import Attempt, DeliveryReport, Waiting
 from watcher.core.quiet import Acknowledgement, Silence
@@ -40,6 +41,7 @@ class Row:
     finished_at: datetime | None = None
     reason: str | None = None
     answer: str | None = None
+    claimed_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -52,10 +54,11 @@ class Bound:
     ended_by: str | None = None
 
 
-class ModelQueue:
+class ModelQueue(ModelRoster):
     """Deliveries of all receivers, in the order in which they came; silences and acknowledgements."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(seconds)
         self.rows: dict[int, Row] = {}
         self.bound: dict[AlertKey, dict[str, Bound]] = defaultdict(dict)
         self._row_of: dict[tuple[str, str], Row] = {}
@@ -79,6 +82,7 @@ class ModelQueue:
         row = self.rows[delivery.id] = Row(delivery, created_at=now, size=size)
         self._row_of[event.id, receiver] = row
         self._ids[receiver, row.state].add(delivery.id)
+        self.tell("deliveries")
 
     def reword(self, event: Event, *, size: int, updating: Collection[str], now: datetime) -> None:
         """An event that is kept says something more; who took it by itself and can update what it sent is sent it."""
@@ -96,10 +100,11 @@ class ModelQueue:
                     is_late=True,
                 )
                 self._move(row, _PENDING)
+                self.tell("deliveries")
 
     async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
         late, due = set[InstanceKey](), list[Waiting]()
-        for row in self._of(receiver, _PENDING):
+        for row in self._unclaimed(self._of(receiver, _PENDING)):
             delivery = row.delivery
             key = delivery.event.key
             if delivery.next_attempt_at > now:
@@ -108,11 +113,51 @@ class ModelQueue:
                 due.append(Waiting(id=delivery.id, key=key, digest_id=delivery.digest_id, size=row.size))
         return due[:limit]
 
+    def _unclaimed(self, pending: Sequence[Row]) -> list[Row]:
+        """What others have not claimed, nor is behind what they have."""
+        if self._lease is None:
+            return list(pending)
+        others, found = set[InstanceKey](), list[Row]()
+        for row in pending:
+            key = row.delivery.event.key
+            is_others = row.claimed_by not in (None, self._lease.claimant)
+            if not is_others and key not in others:
+                found.append(row)
+            if is_others:
+                others.add(key)
+        return found
+
     async def claim(self, ids: Collection[int]) -> Collection[int]:
-        return frozenset(ids)
+        if self._lease is None:
+            return frozenset(ids)
+        self._check()
+        mine = self._lease.claimant
+        rows = [self.rows[delivery_id] for delivery_id in ids if delivery_id in self.rows]
+        free = [row for row in rows if row.state is _PENDING and row.claimed_by in (None, mine)]
+        for row in free:
+            row.claimed_by = mine
+        return frozenset(row.delivery.id for row in free)
 
     async def unclaim(self, ids: Collection[int] | None = None) -> None:
-        pass
+        if self._lease is None:
+            return
+        self._check(is_record=True)
+        rows = [row for row in self.claimed() if row.claimed_by == self._lease.claimant]
+        freed = [row for row in rows if ids is None or row.delivery.id in ids]
+        for row in freed:
+            row.claimed_by = None
+        if freed:
+            self.tell("deliveries")
+
+    def claimed(self) -> list[Row]:
+        """What somebody has claimed."""
+        return [row for row in self.rows.values() if row.claimed_by is not None]
+
+    def free_claims(self, replica_id: str) -> bool:
+        rows = [row for row in self.claimed() if (row.claimed_by or "").partition("/")[0] == replica_id]
+        for row in rows:
+            row.claimed_by = None
+        return bool(rows)
 
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
         return self._with_debts(self.rows[delivery_id] for delivery_id in sorted(ids) if delivery_id in self.rows)
@@ -121,6 +166,7 @@ class ModelQueue:
         return self._with_debts(row for row in self._of(receiver, _PENDING) if row.delivery.digest_id == digest_id)
 
     async def form_digest(self, digest_id: str | None, ids: Collection[int]) -> None:
+        self._check()
         for row in map(self.rows.__getitem__, ids):
             row.delivery = replace(row.delivery, digest_id=digest_id)
 
@@ -132,13 +178,18 @@ class ModelQueue:
         return min((row.delivery.queued_at for row in self._all(_PENDING)), default=None)
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
+        self._check(is_record=True)
         for attempt in attempts:
-            self._record(self.rows[attempt.delivery.id], attempt)
+            row = self.rows[attempt.delivery.id]
+            if self._lease is None or row.claimed_by == self._lease.claimant:
+                self._record(row, attempt)
             if attempt.error is None and attempt.suppression is None:
                 for alert in of_status(attempt.delivery.event, AlertStatus.FIRING):
                     bound = self.bound[alert_key(alert)].get(attempt.delivery.receiver)
                     if bound is not None and bound.told_at is None:
                         bound.told_at = whole_ms(attempt.finished_at)
+        if self._lease is not None and not self.is_held(self._lease):
+            self.tell("deliveries")
 
     def _record(self, row: Row, attempt: Attempt) -> None:
         error, next_at = attempt.error, attempt.next_attempt_at or attempt.delivery.next_attempt_at
@@ -150,6 +201,7 @@ class ModelQueue:
             held_by=attempt.held_by or attempt.delivery.held_by,
         )
         row.answer = str(error)[:500] if error is not None else None
+        row.claimed_by = None
         if attempt.suppression is not None:
             row.reason = attempt.suppression.value
             self._move(row, _SUPPRESSED, at=attempt.finished_at)
@@ -161,6 +213,7 @@ class ModelQueue:
             self._move(row, _PENDING if attempt.next_attempt_at is not None else _DEAD, at=attempt.finished_at)
 
     async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
+        self._check()
         for row in self._of(receiver, _PENDING):
             if row.delivery.next_attempt_at > whole_ms(now + beyond):
                 row.delivery = replace(row.delivery, next_attempt_at=whole_ms(now))
@@ -169,7 +222,9 @@ class ModelQueue:
         pending = self._of(receiver, _PENDING)
         young = [row.delivery for row in pending if row.delivery.queued_at >= whole_ms(before)]
         ids, digests = {each.id for each in young}, {each.digest_id for each in young} - {None}
-        aged = [row for row in pending if row.delivery.id not in ids and row.delivery.digest_id not in digests]
+        old = [row for row in pending if row.delivery.id not in ids and row.delivery.digest_id not in digests]
+        unclaimed = {row.delivery.id for row in self._unclaimed(pending)}
+        aged = [row for row in old if row.delivery.id in unclaimed]
         return self._with_debts(aged[:limit])
 
     async def held(self, receiver: str) -> Sequence[Delivery]:
@@ -188,6 +243,7 @@ class ModelQueue:
         )
 
     async def requeue(self, ids: Collection[int], *, now: datetime, digest_id: str | None = None) -> None:
+        self._check()
         for row in map(self.rows.__getitem__, ids):
             self._renew(row, now=whole_ms(now), digest_id=digest_id)
             row.delivery = replace(row.delivery, is_late=True)
@@ -203,10 +259,12 @@ class ModelQueue:
             self._renew(row, now=whole_ms(now))
         for row in dead:
             row.delivery = replace(row.delivery, is_late=True)
+        self.tell("deliveries")
         return len(dead)
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
-        gone = [row for row in self._all(_PENDING) if row.delivery.receiver not in receivers]
+        others = [row for row in self._all(_PENDING) if row.delivery.receiver not in receivers]
+        gone = [row for row in others if row.claimed_by is None]
         for row in gone:
             row.reason, row.answer = "other", "the receiver is no longer in the configuration"
             self._move(row, _DEAD, at=now)
@@ -292,12 +350,14 @@ class ModelQueue:
             ends_at=whole_ms(silence.ends_at),
             created_at=whole_ms(silence.created_at),
         )
+        self.tell("quiet")
 
     async def expire_silence(self, silence_id: str, *, now: datetime) -> bool:
         silence, now = self._silences.get(silence_id), whole_ms(now)
         if silence is None or silence.ends_at <= now:
             return False
         self._silences[silence_id] = replace(silence, ends_at=now, starts_at=min(silence.starts_at, now))
+        self.tell("quiet")
         return True
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:

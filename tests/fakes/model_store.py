@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,8 +20,9 @@ _Told = Sequence[tuple[Event, tuple[str, ...]]]
 class ModelStore(ModelQueue):
     """All that is remembered, in memory; every method is one step that nobody interrupts."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, seconds: Callable[[], float] = lambda: 0.0) -> None:
+        """`seconds` is the server's clock, by which replicas expire."""
+        super().__init__(seconds)
         self.states: dict[InstanceKey, InstanceState] = {}
         self.events: dict[str, Event] = {}
         self._sizes: dict[str, int] = {}
@@ -50,6 +51,7 @@ class ModelStore(ModelQueue):
         return list(enumerate(self.events.values(), start=1))[after : after + limit]
 
     async def commit(self, changes: Sequence[Change], *, now: datetime) -> None:
+        self._check()
         for change in changes:
             self.states[change.state.key] = _kept_state(change.state)
             self._steps += [replace(step, duration_s=round(step.duration_s * 1000) / 1000) for step in change.steps]

@@ -13,6 +13,7 @@ from watcher.core.event_json import reason_to_json
 from watcher.core.model import DeliveryState
 from watcher.core.ports import Explanation
 from watcher.store.rows import event_body, to_ms
+from watcher.store.signals import DELIVERIES, tell
 from watcher.store.tables import deliveries, events
 
 
@@ -52,4 +53,6 @@ async def _explain(connection: AsyncConnection, explained: Explanation, *, now: 
         "finished_at_ms": None,
         "is_late": True,
     }
-    await connection.execute(update(deliveries).where(is_to_update).values(again))
+    updated = await connection.execute(update(deliveries).where(is_to_update).values(again))
+    if updated.rowcount:
+        await tell(connection, DELIVERIES)  # another replica may serve the receiver

@@ -243,7 +243,10 @@ class Queue(Database):
             return optional_time((await connection.execute(_OLDEST_PENDING)).scalar())
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
-        """Write down how tries ended, and who was told of which alert."""
+        """Write down how tries ended, and who was told of which alert.
+
+        Of what somebody has claimed since, or nobody, it was written before, by a try whose answer was lost.
+        """
         told = [
             {
                 "told_fingerprint": fingerprint,
@@ -257,8 +260,11 @@ class Queue(Database):
             if alert.status is AlertStatus.FIRING
             for fingerprint, starts_at_ms in [alert_key(alert)]
         ]
+        statement = _RECORD_ATTEMPT
+        if self._lease is not None:
+            statement = statement.where(deliveries.c.claimed_by == self._lease.claimant)
         async with self.write(is_record=True) as connection:
-            await connection.execute(_RECORD_ATTEMPT, [attempt_row(attempt) for attempt in attempts])
+            await connection.execute(statement, [attempt_row(attempt) for attempt in attempts])
             if told:
                 await connection.execute(_RECORD_TOLD, told)
             if self._lease is not None and not await is_held(connection, self._lease):
