@@ -74,9 +74,7 @@ ListenAddress = Annotated[
 
 def check_store_url(url: str) -> None:
     """Raise ValueError unless a store can be kept there."""
-    if url.startswith(_POSTGRES):
-        return
-    if not url.startswith(_SQLITE) or url == _SQLITE:
+    if url in (_SQLITE, *_POSTGRES) or not url.startswith((_SQLITE, *_POSTGRES)):
         raise ValueError("not a store: use sqlite:///PATH or postgresql://user:password@host/database")
 
 

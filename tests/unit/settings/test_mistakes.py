@@ -53,6 +53,7 @@ UNSET = "the environment variable WEBHOOK is not set; ${WEBHOOK:-default} gives 
 UPSIDE_DOWN = "instances at rest are asked more often than changing ones: interval is above steady_interval"
 ALONE = "does nothing with SQLite, which one watcher has to itself: replicas share the work on PostgreSQL"
 RECEIVER_TYPES = "webhook, slack, pagerduty, alertmanager, apprise, console"
+NO_STORE = "not a store: use sqlite:///PATH or postgresql://user:password@host/database"
 NOT_THERE = "the file cannot be read: No such file or directory"
 
 
@@ -132,11 +133,9 @@ def test_a_lease_lasts_a_while_and_not_for_ever(ttl: str) -> None:
             "routes: [{receivers: screen, match: {severity: [critical, warn]}}]",
             "1:59: routes[0].match.severity[1]: error: must be one of info, warning, critical, did you mean 'warning'?",
         ),
-        ("store: {url: mysql://h/d}", "1:14: store.url: error: not a store: use sqlite:///PATH"),
-        (
-            "store: {url: postgresql://u:p@h/d}",
-            "1:14: store.url: error: PostgreSQL is not available in this version, use sqlite:///PATH",
-        ),
+        ("store: {url: mysql://h/d}", f"1:14: store.url: error: {NO_STORE}"),
+        ("store: {url: 'postgresql+asyncpg://u:p@h/d'}", f"1:14: store.url: error: {NO_STORE}"),
+        ("store: {url: 'postgresql://'}", f"1:14: store.url: error: {NO_STORE}"),
         ("store: {url_file: /nowhere}", f"1:19: store.url_file: error: {NOT_THERE}"),
         ("web: {listen: 9468}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
         ("web: {listen: 'h:65536'}", "1:15: web.listen: error: not an address: write host:port, [::1]:9468 or :9468"),
@@ -281,10 +280,16 @@ def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
     assert str(finding) == "f:5:20: sources[0].tls.ca_file: the file cannot be read: Is a directory"
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:p@h:5432,other/d?sslmode=verify-full", "postgres:///d?host=/run/pg"])
+def test_a_store_on_postgresql_may_have_replicas(url: str) -> None:
+    assert findings(f"{GOOD}store: {{url: '{url}'}}\ncluster: {{lease_ttl: 5s}}") == ()
+    assert "secret" not in str(findings(f"{GOOD}store: {{url: 'mysql://u:secret@h/d'}}"))
+
+
 def test_a_store_in_a_file_is_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "url"
     for content, message in (
-        (b"postgresql://u:p@h/d", "PostgreSQL is not"),
+        (b"mysql://u:p@h/d", "not a store"),
         (b"\xff", "not UTF-8"),
         (b"", "not a store"),
     ):
