@@ -15,6 +15,7 @@ SOURCE = {
     },
     "instances": ["697612196993040384", {"id": "0123", "labels": {"team": "vdi"}}],
 }
+KEYS = ("access-key", "secret-key")
 CONFIG = {"sources": [SOURCE]}
 EVERYTHING: dict[str, Any] = {
     "config": {
@@ -89,7 +90,18 @@ VALUES: dict[str, dict[str, Any]] = {
         "secrets": {"web-token": "a", "access-key": "b", "secret-key": "c"},
         "serviceMonitor": {"enabled": True},
     },
-    "postgres": {"store": {"type": "postgres"}, "config": CONFIG, "existingSecret": "watcher", "replicas": 2},
+    "postgres": {
+        "store": {"type": "postgres"},
+        "config": {**CONFIG, "cluster": {"lease_ttl": "10s"}, "store": {"retention": "30d"}},
+        "existingSecret": "watcher",
+        "serviceMonitor": {"enabled": True},
+    },
+    "two replicas": {
+        "store": {"type": "postgres"},
+        "config": CONFIG,
+        "secrets": {"web-token": "a", "access-key": "b", "secret-key": "c", "store-url": "postgresql://w:d@db/w"},
+        "replicas": 2,
+    },
     "everything": EVERYTHING,
     "nothing": NOTHING,
     "tls": {
@@ -112,6 +124,20 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "port of its own": ({"config": {**CONFIG, "web": {"listen": ":80"}}}, "/config/web/listen"),
     "id as a number": ({"config": {"sources": [{"name": "a", "instances": [697612196993040384]}]}}, "want string"),
     "store": ({"store": {"type": "mysql"}}, "/store/type"),
+    "several with SQLite": ({"config": CONFIG, "existingSecret": "watcher", "replicas": 2}, "/replicas"),
+    "several with SQLite by name": (
+        {"config": CONFIG, "existingSecret": "watcher", "store": {"type": "sqlite"}, "replicas": 3},
+        "/replicas",
+    ),
+    "none with PostgreSQL": ({"config": CONFIG, "store": {"type": "postgres"}, "replicas": 0}, "/replicas"),
+    "typo in cluster": (
+        {"config": {**CONFIG, "cluster": {"lease": "5s"}}},
+        "additional properties 'lease' not allowed",
+    ),
+    "no URL of PostgreSQL": (
+        {"config": CONFIG, "store": {"type": "postgres"}, "secrets": {"web-token": "a", **dict.fromkeys(KEYS, "b")}},
+        "give `secrets` with the key store-url",
+    ),
     "blocked drains": ({"podDisruptionBudget": {"maxUnavailable": 0}}, "/podDisruptionBudget/maxUnavailable"),
     "shared volume": ({"persistence": {"accessMode": "ReadWriteMany"}}, "/persistence/accessMode"),
     "no secret": ({"config": CONFIG}, f"names the file {SECRETS}/access-key: give `secrets` with the key access-key"),

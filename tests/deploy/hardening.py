@@ -135,6 +135,8 @@ def _workload(one: Mapping[str, Any]) -> Iterator[str]:
         yield "is killed before it has drained"
     if one["kind"] == "StatefulSet":
         yield from _sqlite(one["spec"])
+    else:
+        yield from _postgres(one["spec"])
 
 
 def _sqlite(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -143,6 +145,29 @@ def _sqlite(spec: Mapping[str, Any]) -> Iterator[str]:
     claimed = any("persistentVolumeClaim" in volume for volume in spec["template"]["spec"]["volumes"])
     if modes != ["ReadWriteOnce"] and not claimed:
         yield f"the database is on no volume of its own: {modes}"
+
+
+def _postgres(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Replicas, of which one after the other is replaced, a new one first."""
+    yield from _differs(
+        spec,
+        {
+            "strategy.type": "RollingUpdate",
+            "strategy.rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            "template.spec.terminationGracePeriodSeconds": 45,
+        },
+    )
+    if spec["replicas"] < 2:
+        yield "nobody takes over from a single replica"
+    if spec.get("minReadySeconds", 0) < 15:
+        yield "the next one is ended before the new one has its share"
+    pod = spec["template"]["spec"]
+    if any("persistentVolumeClaim" in volume for volume in pod["volumes"]):
+        yield "replicas share a volume"
+    if not {"topology.kubernetes.io/zone", "kubernetes.io/hostname"} <= {
+        spread["topologyKey"] for spread in pod.get("topologySpreadConstraints", ())
+    }:
+        yield "all replicas may end with one node or zone"
 
 
 def _together(objects: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -154,6 +179,12 @@ def _together(objects: Sequence[dict[str, Any]]) -> Iterator[str]:
     others = [one["metadata"]["labels"] for one in objects if one["kind"] == "Pod"]
     if len(ours) != 1:
         yield f"{len(ours)} workloads"
+    if any(one["kind"] == "Deployment" for one in objects):
+        policies = [one["spec"]["egress"] for one in objects if one["kind"] == "NetworkPolicy"]
+        if not all(5432 in [port["port"] for rule in egress for port in rule["ports"]] for egress in policies):
+            yield "PostgreSQL is out of reach"
+        if not any(one["kind"] == "PodDisruptionBudget" for one in objects):
+            yield "a drain may end all replicas at once"
     for one in objects:
         selector = _selector(one)
         if selector is not None and [matches(selector, labels) for labels in (*ours, *others)] != [

@@ -84,7 +84,7 @@ def test_everything_is_valid(rendered: dict[str, list[dict[str, Any]]], version:
     assert [wrong for one in distinct.values() for wrong in complaints(one, version)] == []
 
 
-@pytest.mark.parametrize("name", ["defaults", "sqlite", "postgres", "tls"])
+@pytest.mark.parametrize("name", ["defaults", "sqlite", "postgres", "two replicas", "tls"])
 def test_everything_is_hardened(rendered: dict[str, list[dict[str, Any]]], name: str) -> None:
     assert violations(rendered[name]) == []
 
@@ -130,19 +130,21 @@ def test_the_schema_is_strict_and_takes_the_defaults() -> None:
             assert set(value) <= set(part["properties"]), key
 
 
-@pytest.mark.parametrize("name", [name for name in VALUES if name != "postgres"])
+@pytest.mark.parametrize("name", VALUES)
 def test_the_watcher_takes_the_configuration(
     rendered: dict[str, list[dict[str, Any]]], tmp_path: Path, name: str
 ) -> None:
     text = configuration(rendered[name])
     for path in set(re.findall(r"/etc/[-\w/.]+", text)):
-        (tmp_path / Path(path).name).write_text("secret")
+        (tmp_path / Path(path).name).write_text("postgresql://w:d@db/w\n" if "store" in path else "secret")
         text = text.replace(path, str(tmp_path / Path(path).name))
     loaded = load_text(text, {}, file="watcher.yaml")
     assert [str(finding) for finding in loaded.findings if finding.level == "error"] == []
     assert loaded.settings is not None
     assert str(loaded.settings.web.listen) == ":9468"
-    assert loaded.settings.store.url.get_secret_value() == "sqlite:////var/lib/watcher/watcher.db"
+    shared = VALUES[name].get("store") == {"type": "postgres"}
+    where = "postgresql://w:d@db/w" if shared else "sqlite:////var/lib/watcher/watcher.db"
+    assert loaded.settings.store.required_secret("url").reveal() == where
 
 
 def test_values_reach_the_configuration_unchanged(rendered: dict[str, list[dict[str, Any]]]) -> None:
@@ -153,15 +155,14 @@ def test_values_reach_the_configuration_unchanged(rendered: dict[str, list[dict[
     assert instances == SOURCE["instances"]
 
 
-def test_postgres_is_there_and_says_that_it_is_not_yet(installs: dict[str, Rendered]) -> None:
-    objects = installs["postgres"].objects
-    deployment = only(objects, "Deployment")["spec"]
-    assert deployment["replicas"] == 2
-    keys = [spread["topologyKey"] for spread in deployment["template"]["spec"]["topologySpreadConstraints"]]
-    assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
-    assert yaml.safe_load(configuration(objects))["store"] == {"url_file": f"{SECRETS}/store-url"}
-    assert "refuses PostgreSQL" in installs["postgres"].notes
-    assert "refuses PostgreSQL" not in installs["sqlite"].notes
+def test_postgres_is_several_replicas_and_sqlite_is_one(installs: dict[str, Rendered]) -> None:
+    replicas = {name: next(workloads(installs[name].objects))["spec"]["replicas"] for name in VALUES}
+    assert replicas == {**dict.fromkeys(VALUES, 1), "postgres": 3, "two replicas": 2}
+    config = yaml.safe_load(configuration(installs["postgres"].objects))
+    assert config["store"] == {"url_file": f"{SECRETS}/store-url", "retention": "30d"}
+    assert config["cluster"] == {"lease_ttl": "10s"}
+    assert "3 replicas share the work" in installs["postgres"].notes
+    assert "replicas" not in installs["sqlite"].notes
 
 
 def test_the_metadata_service_is_reached_only_by_who_needs_it(rendered: dict[str, list[dict[str, Any]]]) -> None:
@@ -253,6 +254,8 @@ def test_the_workload_is_that_of_kustomize(rendered: dict[str, list[dict[str, An
         (plain,) = workloads(kustomize(KUSTOMIZATIONS / "overlays" / name))
         (charted,) = workloads(rendered[name])
         assert _pod(charted) == _pod(plain)
+        for key in ("replicas", "strategy", "minReadySeconds", "podManagementPolicy"):
+            assert charted["spec"].get(key) == plain["spec"].get(key), key
 
 
 def _pod(workload: Mapping[str, Any]) -> dict[str, Any]:

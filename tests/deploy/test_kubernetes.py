@@ -30,7 +30,6 @@ from tests.deploy.kubernetes import (
 )
 from watcher import __version__
 from watcher.settings.loader import load_text
-from watcher.settings.service import check_store_url
 from watcher.simulator import Scenario, Simulator
 
 OVERLAYS = ("sqlite", "postgres")
@@ -131,18 +130,55 @@ def test_what_is_not_hardened_is_found(
     assert complaint in " ".join(violations(sqlite))
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "complaint"),
+    [
+        ("Deployment", ("spec", "replicas"), 1, "nobody takes over"),
+        ("Deployment", ("spec", "strategy"), {"type": "Recreate"}, "strategy.type"),
+        ("Deployment", ("spec", "strategy", "rollingUpdate", "maxUnavailable"), 1, "maxUnavailable"),
+        ("Deployment", ("spec", "minReadySeconds"), 0, "has its share"),
+        ("Deployment", (*POD, "terminationGracePeriodSeconds"), 30, "terminationGracePeriodSeconds"),
+        ("Deployment", (*POD, "topologySpreadConstraints"), [], "one node or zone"),
+        (
+            "Deployment",
+            (*POD, "volumes", 0),
+            {"name": "data", "persistentVolumeClaim": {"claimName": "a"}},
+            "share a volume",
+        ),
+        ("PodDisruptionBudget", ("kind",), "Pod", "a drain may end all"),
+        ("NetworkPolicy", ("spec", "egress", -1, "ports"), [{"port": 443}], "out of reach"),
+    ],
+)
+def test_replicas_that_do_not_replace_each_other_are_found(
+    rendered: Rendering, kind: str, path: tuple[str | int, ...], value: object, complaint: str
+) -> None:
+    objects = copy.deepcopy(rendered["postgres"])
+    part: Any = only(objects, kind)
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    if kind == "PodDisruptionBudget":
+        objects.remove(part)
+    assert complaint in " ".join(violations(objects))
+
+
 def test_the_metadata_service_is_out_of_reach_unless_asked_for(rendered: Rendering) -> None:
     reached = {name: "169.254.169.254/32" in str(only(objects, "NetworkPolicy")) for name, objects in rendered.items()}
     assert reached == {name: "components" in name for name in rendered}
 
 
-def test_the_configuration_and_the_documented_secret_are_enough(sqlite: list[dict[str, Any]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_configuration_and_the_documented_secret_are_enough(rendered: Rendering, tmp_path: Path, name: str) -> None:
     readme = (KUSTOMIZATIONS / "README.md").read_text()
-    keys = set(re.findall(r"--from-(?:file|literal)=([\w.-]+)", readme))
-    text = configuration(sqlite)
+    commands = re.findall(r"kubectl create secret generic watcher (?:.*\\\n)*.*", readme)
+    assert len(commands) == len(OVERLAYS)
+    keys = set(re.findall(r"--from-(?:file|literal)=([\w.-]+)", commands[OVERLAYS.index(name)]))
+    text = configuration(rendered[name])
     assert set(re.findall(rf"(?m)^[^#\n]*{SECRETS}/([\w.-]+)", text)) == keys
     for key in keys:
-        (tmp_path / key).write_text("secret")
+        (tmp_path / key).write_text(
+            "postgresql://user:password@host:5432/database\n" if key == "store-url" else "secret"
+        )
     loaded = load_text(text.replace(SECRETS, str(tmp_path)), {}, file="watcher.yaml")
     assert [str(finding) for finding in loaded.findings] == []
     assert loaded.settings is not None
@@ -163,15 +199,16 @@ def test_the_documented_kustomization_is_one(rendered: Rendering, tmp_path: Path
     assert image == f"registry.example.com/watcher:{__version__}"
 
 
-def test_postgres_is_refused_as_the_documents_say(rendered: Rendering) -> None:
-    """When this fails, PostgreSQL is there: take the warnings out of the documents and read its configuration here."""
-    assert f"url_file: {SECRETS}/store-url" in configuration(rendered["postgres"])
-    with pytest.raises(ValueError, match="not available in this version"):
-        check_store_url("postgresql://watcher@postgres/watcher")
-    overlay = KUSTOMIZATIONS / "overlays/postgres"
-    documents = [KUSTOMIZATIONS / "README.md", overlay / "kustomization.yaml", overlay / "watcher.yaml"]
-    for document in (*documents, ROOT / "deploy/helm/watcher/README.md", ROOT / "deploy/helm/watcher/values.yaml"):
-        assert "not in this version" in document.read_text().lower(), document
+def test_postgres_is_three_replicas_behind_one_service_that_are_scraped_one_by_one(rendered: Rendering) -> None:
+    objects = rendered["postgres and all components"]
+    deployment = only(objects, "Deployment")
+    assert deployment["spec"]["replicas"] == 3
+    service = only(objects, "Service")["spec"]
+    pod = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= pod.items()
+    # The operator makes a target of each pod behind the Service; a clusterIP is never asked for by it.
+    assert only(objects, "ServiceMonitor")["spec"]["endpoints"][0]["port"] == service["ports"][0]["name"]
+    assert "PersistentVolumeClaim" not in {one["kind"] for one in objects}
 
 
 def test_the_image_and_the_manifests_agree(rendered: Rendering) -> None:

@@ -24,7 +24,8 @@ spec:
   {{- end }}
   securityContext:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
-  terminationGracePeriodSeconds: 30
+  # Polls get 5 s to end, deliveries 15 s; handing over to other replicas gets 5 s, and the database the rest.
+  terminationGracePeriodSeconds: {{ eq .Values.store.type "postgres" | ternary 45 30 }}
   containers:
     - name: watcher
       image: {{ include "watcher.image" . | quote }}
