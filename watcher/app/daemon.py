@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TextIO
 
@@ -14,11 +14,13 @@ from watcher.app.files import FileWatch
 from watcher.app.others import Others
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.reloader import Reloader
-from watcher.app.sharing import Alone, Sharing, Together, receiver_lease, source_lease
+from watcher.app.settling import Settler
+from watcher.app.sharing import receiver_lease, share, source_lease
 from watcher.app.sources import Sources, SourcesChange
 from watcher.app.systemd import ServiceManager
+from watcher.app.wellbeing import Wellbeing
 from watcher.core.clock import Clock
-from watcher.core.errors import ConfigurationError, StoreError
+from watcher.core.errors import ConfigurationError
 from watcher.core.facts import (
     CertificateChanged,
     Committed,
@@ -31,7 +33,6 @@ from watcher.core.facts import (
 from watcher.core.model import Event, InstanceState
 from watcher.core.ports import SourceView
 from watcher.core.reports import SourceReport
-from watcher.core.sharing import RECEIVER, SOURCE, kind_of, subject_of
 from watcher.delivery import QuietKeeper
 from watcher.logging import LogObserver, configure_logging
 from watcher.metrics import Metrics
@@ -48,7 +49,7 @@ from watcher.ops import (
     Tls,
 )
 from watcher.policies import alert_rules, configured, leases, measured, routing_table, steady_intervals_s, tls, windows
-from watcher.polling import PollScheduler, close_orphans
+from watcher.polling import PollScheduler
 from watcher.settings import Settings
 from watcher.store import Store, keep_tidy, open_store
 
@@ -106,7 +107,6 @@ class Daemon:
             clock=clock,
             observer=self._observer,
         )
-        self._is_started = self._was_ready = self._is_draining = False
 
     async def run(self, stop: asyncio.Event, *, on_started: Callable[[str], None] = lambda _: None) -> None:
         """Work until `stop` is set, then drain. `on_started` is given the URL served.
@@ -136,7 +136,7 @@ class Daemon:
             self._service.ready(f"serving {url}")
             self._metrics(ConfigurationApplied(self._clock.now()))
             if not store.is_shared:
-                await self._settle()
+                await self._settler.settle()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._receivers.swap(receivers)
@@ -168,7 +168,17 @@ class Daemon:
             observer=self._observer,
             spawn=lambda work, name: self._group.create_task(work, name=name),
         )
-        self._sharing: Sharing = self._share(store)
+        self._sharing = share(
+            store=store,
+            sources=self._sources,
+            receivers=self._receivers,
+            configured=self._leases,
+            on_change=self._show,
+            why_unwell=self._why_unwell,
+            lease_ttl_s=self._settings.cluster.lease_ttl.total_seconds(),
+            clock=self._clock,
+            observer=self._observer,
+        )
         self._others = Others(
             store=store,
             sharing=self._sharing,
@@ -180,25 +190,32 @@ class Daemon:
             in_background=self._in_background,
             clock=self._clock,
         )
-
-    def _share(self, store: Store) -> Sharing:
-        if not store.is_shared:
-            return Alone(store=store, configured=self._leases, clock=self._clock)
-        return Together(
+        self._settler = Settler(
             store=store,
-            sources=self._sources,
+            sharing=self._sharing,
             receivers=self._receivers,
             configured=self._leases,
-            on_change=self._show,
-            why_unwell=self._why_unwell,
-            lease_ttl_s=self._settings.cluster.lease_ttl.total_seconds(),
-            started_at=self._clock.now(),
+            rules=lambda: alert_rules(self._settings),
+            receivers_for=self._receivers_for,
             clock=self._clock,
             observer=self._observer,
+        )
+        self._wellbeing = Wellbeing(
+            store=store,
+            health=self._health,
+            progress=self._progress,
+            scheduler=self._scheduler,
+            sources=self._sources,
+            receivers=self._receivers,
+            sharing=self._sharing,
+            others=self._others,
         )
 
     def _leases(self) -> frozenset[str]:
         return leases(self._settings)
+
+    def _why_unwell(self) -> str | None:
+        return self._wellbeing.unwell()
 
     def _may_act(self) -> bool:
         return self._sharing.may_act()
@@ -209,16 +226,16 @@ class Daemon:
         if self._store.is_shared:
             self._spawn("signals", self._others.listen)
             self._spawn("reports", self._others.tell)
-            self._in_background(self._settle_soon(), "settling")
+            self._in_background(self._settler.settle_soon(), "settling")
         self._spawn("retention", self._keep_tidy)
         self._spawn("stream", self._stream.run)
         self._spawn("reload", self._reloader.run)
         if self._tls is not None:
             self._spawn("certificate", partial(self._renew, self._tls))
-        self._spawn("watchdog", partial(self._service.run, self.stuck))
-        self._is_started = True
+        self._spawn("watchdog", partial(self._service.run, self._wellbeing.stuck))
+        self._wellbeing.begin()
         await stop.wait()
-        self._is_draining = True
+        self._wellbeing.drain()
         self._service.stopping()
         for task in tuple(self._background):
             task.cancel()
@@ -241,7 +258,7 @@ class Daemon:
 
     async def _for_ever(self, name: str, work: Work) -> None:
         await work()
-        if not self._is_draining:
+        if not self._wellbeing.is_draining:
             raise RuntimeError(f"{name} ended though nobody asked it to")
 
     # -- reload ----------------------------------------------------------------------------------------------------
@@ -251,13 +268,13 @@ class Daemon:
         self._reloader.ask()
 
     async def _apply(self, settings: Settings) -> None:
-        if not self._is_started:
+        if not self._wellbeing.is_started:
             raise ConfigurationError("the watcher is starting: ask again")
         async with self._sharing.moving:
             try:
                 sources, receivers = await self._sources.prepare(settings), self._receivers.prepare(settings)
                 await self._sources.hold(sources)
-                if self._is_draining:
+                if self._wellbeing.is_draining:
                     raise ConfigurationError("the watcher is draining")
                 self._swap(settings, sources, receivers)
             finally:
@@ -278,7 +295,7 @@ class Daemon:
             if self._beating is not None:
                 self._beating.cancel()
             self._beating = self._beat()
-        self._in_background(self._settle_soon(), "settling")
+        self._in_background(self._settler.settle_soon(), "settling")
 
     def _show(self) -> None:
         """Have those who count, log and keep quiet go by the settings, and by what of it is this replica's."""
@@ -293,34 +310,6 @@ class Daemon:
         self._source_log.watch(held)
         self._others.watch(settings)
         self._quiet.set_windows(windows(settings))
-
-    async def _settle_soon(self) -> None:
-        """Settle when those that are gone have ended what they had under way, and the store can be written."""
-        await self._receivers.gone()
-        while True:
-            with suppress(StoreError):
-                if self._sharing.settled:
-                    await self._settle()
-                    return
-            await self._clock.sleep(_STORE_AGAIN_S)
-
-    async def _settle(self) -> None:
-        """What waits for receivers that are gone is dead, and alerts of sources that are gone are over.
-
-        Gone is what no replica's configuration names.
-        """
-        named = self._leases() | self._sharing.roster().configured
-        receivers = [subject_of(lease) for lease in named if kind_of(lease) == RECEIVER]
-        await self._store.bury(receivers=receivers, now=self._clock.now())
-        closed = await close_orphans(
-            self._store,
-            sources=[subject_of(lease) for lease in named if kind_of(lease) == SOURCE],
-            rules=alert_rules(self._settings),
-            receivers_for=self._routes.receivers_for,
-            clock=self._clock,
-        )
-        if closed:
-            self._observer(Committed(closed))
 
     async def _renew(self, certificate: Tls) -> None:
         while True:
@@ -347,33 +336,8 @@ class Daemon:
         """The present state of every source."""
         return self._sources.sources()
 
-    def stuck(self) -> str | None:
-        """What does not get on though it should: only a restart helps. None when all does."""
-        return self._scheduler.why_stuck() or self._receivers.why_stuck()
-
-    def unhealthy(self) -> str | None:
-        """Why the watcher cannot do its work, None when it can."""
-        return self._health.unhealthy() or self.stuck()
-
     def _told_of(self, source: str) -> SourceReport | None:
         return self._others.report(source)
-
-    def _why_unwell(self) -> str | None:
-        return self.unhealthy() or self._progress.why_not(oldest_pending_at=None)
-
-    def not_ready(self) -> str | None:
-        """Why the watcher is not to be asked yet, or not any more; None when it is."""
-        if self._is_draining:
-            return "it is draining"
-        if self._was_ready:
-            return None  # a source that a reload brings makes no difference to who asks for the others
-        if not self._is_started:
-            return "it is starting"
-        if not self._sharing.settled:
-            return "it has not yet joined the other replicas"
-        untried = self._sources.untried
-        self._was_ready = not untried
-        return f"not yet tried: {', '.join(untried)}" if untried else None
 
     def _receivers_for(self, event: Event) -> tuple[str, ...]:
         return self._routes.receivers_for(event)
@@ -387,8 +351,8 @@ class Daemon:
         match fact:
             case Committed():
                 self._receivers.wake()
-            case ReplicasLost() if not self._is_draining:
-                self._in_background(self._settle_soon(), "settling")
+            case ReplicasLost() if not self._wellbeing.is_draining:
+                self._in_background(self._settler.settle_soon(), "settling")
             case _:
                 pass
 
@@ -398,19 +362,10 @@ class Daemon:
         if section is None:
             return None
 
-        async def why_not() -> str | None:
-            try:
-                oldest_pending_at = await self._store.oldest_pending_at()
-            except StoreError as error:
-                return str(error)
-            return (
-                self.unhealthy() or self._progress.why_not(oldest_pending_at=oldest_pending_at) or self._others.unwell()
-            )
-
         heartbeat = Heartbeat(
             url=section.required_secret("url"),
             interval_s=section.interval.total_seconds(),
-            why_not=why_not,
+            why_not=self._wellbeing.why_no_beat,
             clock=self._clock,
             observer=self._observer,
         )
@@ -432,7 +387,7 @@ class Daemon:
             configured=lambda: self._configured,
             log=self._source_log,
             reloads=self._reload_log,
-            wellness=self,
+            wellness=self._wellbeing,
             on_retry=self._receivers.wake,
             on_acknowledged=self._receivers.refresh,
             roster=self._sharing.roster,
@@ -446,7 +401,7 @@ class Daemon:
             port=web.listen.port,
             registry=self._metrics.registry,
             refresh=refresh,
-            wellness=self,
+            wellness=self._wellbeing,
             routes=[*api.routes(), *self._stream.routes(), *ReloadRoute(self._reloader.reload).routes()],
             guard=lambda: self._configured.guard,
             clock=self._clock,

@@ -6,7 +6,6 @@ import asyncio
 import platform
 import secrets
 from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol
 
 from watcher import __version__
@@ -143,7 +142,6 @@ class Together(Membership):
         on_change: Callable[[], None],
         why_unwell: Callable[[], str | None],
         lease_ttl_s: float,
-        started_at: datetime,
         clock: Clock,
         observer: Observer,
     ) -> None:
@@ -153,7 +151,7 @@ class Together(Membership):
             shares=_Shares(sources=sources, receivers=receivers, configured=configured, on_change=on_change),
             name=platform.node(),
             version=__version__,
-            started_at=started_at,
+            started_at=clock.now(),
             lease_ttl_s=lease_ttl_s,
             new_id=new_id,
             why_unwell=why_unwell,
@@ -166,6 +164,34 @@ class Together(Membership):
         """The store under that lease; None when it is not held."""
         held = self.lease(lease)
         return self._whole_store.under(held) if held is not None else None
+
+
+def share(
+    *,
+    store: Store,
+    sources: Sources,
+    receivers: Receivers,
+    configured: Callable[[], frozenset[str]],
+    on_change: Callable[[], None],
+    why_unwell: Callable[[], str | None],
+    lease_ttl_s: float,
+    clock: Clock,
+    observer: Observer,
+) -> Sharing:
+    """With others where the store may have others, else alone. `configured` are the leases that the settings name."""
+    if not store.is_shared:
+        return Alone(store=store, configured=configured, clock=clock)
+    return Together(
+        store=store,
+        sources=sources,
+        receivers=receivers,
+        configured=configured,
+        on_change=on_change,
+        why_unwell=why_unwell,
+        lease_ttl_s=lease_ttl_s,
+        clock=clock,
+        observer=observer,
+    )
 
 
 class _Shares:
