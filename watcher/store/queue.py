@@ -24,16 +24,15 @@ from sqlalchemy import (
 
 from watcher.core.model import Alert, AlertStatus, Delivery, DeliveryState, EventKind, InstanceKey, Suppression
 from watcher.core.ports import Attempt, DeliveryReport, Waiting
-from watcher.store.database import Database, is_held
+from watcher.store.claims import IN_ONE_QUERY, PENDING, Claims
+from watcher.store.database import is_held
 from watcher.store.rows import attempt_row, delivery_of, optional_time, report_of, to_ms
 from watcher.store.signals import DELIVERIES, tell
 from watcher.store.states import alert_key
 from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events
 
-_IN_ONE_QUERY = 5000
 _Bound = dict[tuple[str, int, str], tuple[bool, bool]]
 """For fingerprint, beginning and receiver: whether it was told, and whether it is over and its end is not to come."""
-_PENDING = deliveries.c.state == DeliveryState.PENDING.value
 _OF_RECEIVER = deliveries.c.receiver == bindparam("receiver")
 _QUIET = (Suppression.SILENCE.value, Suppression.MAINTENANCE.value)
 
@@ -52,23 +51,22 @@ _WAITING = (
     select(deliveries.c.id, deliveries.c.source, deliveries.c.instance_id, deliveries.c.digest_id, deliveries.c.size)
     .where(
         _OF_RECEIVER,
-        _PENDING,
+        PENDING,
         _IS_DUE,
         or_(deliveries.c.digest_id.is_not(None), ~_WAITS_FOR_EARLIER),
     )
     .order_by(deliveries.c.id)
 )
-_EARLIER_CLAIM = deliveries.alias("earlier_claim")
 _WITH_EVENT = select(deliveries, events.c.body).join(events, events.c.id == deliveries.c.event_id)
 _NEXT_DUE = select(func.min(deliveries.c.next_attempt_at_ms)).where(
-    _OF_RECEIVER, _PENDING, deliveries.c.next_attempt_at_ms > bindparam("now_ms")
+    _OF_RECEIVER, PENDING, deliveries.c.next_attempt_at_ms > bindparam("now_ms")
 )
 _UNFINISHED = (
     select(deliveries.c.receiver, deliveries.c.state, func.count())
     .where(deliveries.c.state.in_([DeliveryState.PENDING.value, DeliveryState.DEAD.value]))
     .group_by(deliveries.c.receiver, deliveries.c.state)
 )
-_OLDEST_PENDING = select(func.min(deliveries.c.queued_at_ms)).where(_PENDING)
+_OLDEST_PENDING = select(func.min(deliveries.c.queued_at_ms)).where(PENDING)
 _RECORD_ATTEMPT = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("delivery_id"))
@@ -96,7 +94,7 @@ _RECORD_TOLD = (
 )
 
 
-class Queue(Database):
+class Queue(Claims):
     """Deliveries of all receivers, in the order in which they came."""
 
     async def waiting(self, receiver: str, *, now: datetime, limit: int) -> Sequence[Waiting]:
@@ -105,7 +103,7 @@ class Queue(Database):
         None of an instance whose earlier delivery is not yet due, unless both are part of digests; nor what somebody
         else has claimed, and what is behind it of the same instance.
         """
-        query = _WAITING.where(*self._unclaimed()).limit(limit)
+        query = _WAITING.where(*self.unclaimed()).limit(limit)
         async with self.read() as connection:
             rows = await connection.execute(query, {"receiver": receiver, "now_ms": to_ms(now)})
             return [
@@ -113,72 +111,22 @@ class Queue(Database):
                 for id_, source, instance_id, digest_id, size in rows
             ]
 
-    def _unclaimed(self) -> list[ColumnElement[bool]]:
-        """What others have not claimed, nor is behind what they have."""
-        if self._lease is None:
-            return []
-        mine, earlier = self._lease.claimant, _EARLIER_CLAIM.c
-        is_behind = exists().where(
-            earlier.receiver == deliveries.c.receiver,
-            earlier.state == DeliveryState.PENDING.value,
-            earlier.source == deliveries.c.source,
-            earlier.instance_id == deliveries.c.instance_id,
-            earlier.id < deliveries.c.id,
-            earlier.claimed_by != mine,
-        )
-        return [or_(deliveries.c.claimed_by.is_(None), deliveries.c.claimed_by == mine), ~is_behind]
-
-    async def claim(self, ids: Collection[int]) -> frozenset[int]:
-        """Of these pending deliveries those that nobody else sends, and will before they are recorded."""
-        if self._lease is None:
-            return frozenset(ids)
-        mine, claimed = self._lease.claimant, set[int]()
-        wanted = sorted(ids)
-        async with self.write() as connection:
-            for start in range(0, len(wanted), _IN_ONE_QUERY):
-                free = (
-                    select(deliveries.c.id)
-                    .where(
-                        deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY]),
-                        _PENDING,
-                        or_(deliveries.c.claimed_by.is_(None), deliveries.c.claimed_by == mine),
-                    )
-                    .order_by(deliveries.c.id)
-                    .with_for_update(skip_locked=True)
-                )
-                found = list((await connection.execute(free)).scalars())
-                await connection.execute(update(deliveries).where(deliveries.c.id.in_(found)).values(claimed_by=mine))
-                claimed.update(found)
-        return frozenset(claimed)
-
-    async def unclaim(self, ids: Collection[int] | None = None) -> None:
-        """Nobody sends these (None: all claimed under this lease) after all."""
-        if self._lease is None:
-            return
-        chosen = deliveries.c.claimed_by == self._lease.claimant
-        if ids is not None:
-            chosen = and_(chosen, deliveries.c.id.in_(ids))
-        async with self.write(is_record=True) as connection:
-            freed = await connection.execute(update(deliveries).where(chosen).values(claimed_by=None))
-            if freed.rowcount:
-                await tell(connection, DELIVERIES)
-
     async def deliveries_of(self, ids: Collection[int]) -> Sequence[Delivery]:
         """These deliveries, oldest first; their events without what fires and is not for their receiver."""
         wanted, found = sorted(ids), list[Delivery]()
-        for start in range(0, len(wanted), _IN_ONE_QUERY):
-            found += await self._deliveries(deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY]))
+        for start in range(0, len(wanted), IN_ONE_QUERY):
+            found += await self._deliveries(deliveries.c.id.in_(wanted[start : start + IN_ONE_QUERY]))
         return found
 
     async def digest(self, receiver: str, digest_id: str) -> Sequence[Delivery]:
         """The receiver's pending deliveries that are sent together as this digest, oldest first."""
         return await self._deliveries(
-            and_(deliveries.c.digest_id == digest_id, deliveries.c.receiver == receiver, _PENDING)
+            and_(deliveries.c.digest_id == digest_id, deliveries.c.receiver == receiver, PENDING)
         )
 
     async def aged(self, receiver: str, *, before: datetime, limit: int) -> Sequence[Delivery]:
         """Pending deliveries queued before that, oldest first; a digest when all it holds was."""
-        waits = and_(deliveries.c.receiver == receiver, _PENDING)
+        waits = and_(deliveries.c.receiver == receiver, PENDING)
         old = deliveries.c.queued_at_ms < to_ms(before)
         digests = (
             select(deliveries.c.digest_id)
@@ -187,7 +135,7 @@ class Queue(Database):
             .having(func.max(deliveries.c.queued_at_ms) < to_ms(before))
         )
         is_aged = or_(and_(old, deliveries.c.digest_id.is_(None)), deliveries.c.digest_id.in_(digests))
-        return await self._deliveries(and_(waits, is_aged, *self._unclaimed()), limit=limit)
+        return await self._deliveries(and_(waits, is_aged, *self.unclaimed()), limit=limit)
 
     async def held(self, receiver: str) -> Sequence[Delivery]:
         """Deliveries suppressed by a silence or a maintenance window whose alerts fire still and were not told."""
@@ -217,13 +165,13 @@ class Queue(Database):
             found = [delivery_of(row) for row in (await connection.execute(query)).mappings()]
             asked = sorted({alert.fingerprint for each in found for alert in each.event.alerts})
             bound: _Bound = {}
-            for start in range(0, len(asked), _IN_ONE_QUERY):
-                rows = await connection.execute(_bound(asked[start : start + _IN_ONE_QUERY]))
+            for start in range(0, len(asked), IN_ONE_QUERY):
+                rows = await connection.execute(_bound(asked[start : start + IN_ONE_QUERY]))
                 bound |= {(first, began, name): (is_told, is_over) for first, began, name, is_told, is_over in rows}
             reminded = _fingerprints([each for each in found if _reminds(each)], AlertStatus.FIRING)
             taken = set[tuple[str, int]]()
-            for start in range(0, len(reminded), _IN_ONE_QUERY):
-                chosen = reminded[start : start + _IN_ONE_QUERY]
+            for start in range(0, len(reminded), IN_ONE_QUERY):
+                chosen = reminded[start : start + IN_ONE_QUERY]
                 taken |= {(first, began) for first, began in await connection.execute(_acknowledged(chosen))}
         return [_with_debts(_as_meant(delivery, bound), bound, taken) for delivery in found]
 
@@ -272,7 +220,7 @@ class Queue(Database):
 
     async def make_due(self, receiver: str, *, now: datetime, beyond: timedelta = timedelta()) -> None:
         """Whatever waits for another try for longer than `beyond` from now is due now."""
-        later = and_(deliveries.c.receiver == receiver, _PENDING, deliveries.c.next_attempt_at_ms > to_ms(now + beyond))
+        later = and_(deliveries.c.receiver == receiver, PENDING, deliveries.c.next_attempt_at_ms > to_ms(now + beyond))
         async with self.write() as connection:
             await connection.execute(update(deliveries).where(later).values(next_attempt_at_ms=to_ms(now)))
 
@@ -312,7 +260,7 @@ class Queue(Database):
 
     async def bury(self, *, receivers: Collection[str], now: datetime) -> int:
         """Pending deliveries of receivers other than these are dead: nobody will ever send them. How many."""
-        gone = and_(_PENDING, deliveries.c.receiver.not_in(receivers), deliveries.c.claimed_by.is_(None))
+        gone = and_(PENDING, deliveries.c.receiver.not_in(receivers), deliveries.c.claimed_by.is_(None))
         values = {
             "state": DeliveryState.DEAD.value,
             "finished_at_ms": to_ms(now),
@@ -360,8 +308,8 @@ class Queue(Database):
     async def _update(self, ids: Collection[int], values: Update) -> None:
         wanted = sorted(ids)
         async with self.write() as connection:
-            for start in range(0, len(wanted), _IN_ONE_QUERY):
-                chosen = deliveries.c.id.in_(wanted[start : start + _IN_ONE_QUERY])
+            for start in range(0, len(wanted), IN_ONE_QUERY):
+                chosen = deliveries.c.id.in_(wanted[start : start + IN_ONE_QUERY])
                 await connection.execute(values.where(chosen))
 
 
