@@ -11,7 +11,7 @@ import pytest
 from tests.contract.stores import AnyStore, sqlite_url
 from tests.fakes.model_store import ModelStore
 from tests.postgres import Postgres
-from watcher.store import open_store
+from watcher.store import Store, open_store
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +31,23 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     opened: AnyStore
     if request.param == "model":
         opened = ModelStore()
-    elif request.param == "sqlite":
-        opened = await open_store(sqlite_url(tmp_path))
     else:
-        server: Postgres = request.getfixturevalue("postgres_server")
-        like = await asyncio.to_thread(request.getfixturevalue, "migrated")
-        opened = await open_store(server.database(like=like))
+        opened = await _open(request.param, request, tmp_path)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def real_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """For what the model is too simple for."""
+    opened = await _open(request.param, request, tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def _open(kind: str, request: pytest.FixtureRequest, folder: Path) -> Store:
+    if kind == "sqlite":
+        return await open_store(sqlite_url(folder))
+    server: Postgres = request.getfixturevalue("postgres_server")
+    like = await asyncio.to_thread(request.getfixturevalue, "migrated")
+    return await open_store(server.database(like=like))

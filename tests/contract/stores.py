@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.fakes.model_store import ModelStore
 from tests.fakes.values import at, context, observation
@@ -87,3 +91,13 @@ def suppressed(delivery: Delivery, seconds: float, why: Suppression, by: str | N
 def sequences(deliveries: Collection[Delivery]) -> list[int]:
     """Which events of an instance these are."""
     return [delivery.event.sequence for delivery in deliveries]
+
+
+async def until_somebody_waits(connection: AsyncConnection) -> None:
+    """Until somebody on the same PostgreSQL database waits for what this transaction has locked."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(30):
+        while not (await connection.execute(waiting)).scalar():
+            await connection.execute(text("SELECT pg_stat_clear_snapshot()"))

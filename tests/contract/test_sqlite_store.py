@@ -1,4 +1,4 @@
-"""What is SQLite's own: files, claims, migrations, forgetting."""
+"""What is SQLite's own: files, claims, migrations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 
 import watcher.store
-from tests.contract.stores import KEYS, Course, course, deliver, heads, sqlite_url, suppressed
-from tests.contract.test_store_alerts import FIRING, OF_ERROR, taken, told
-from tests.contract.test_store_digests import silence
+from tests.contract.stores import KEYS, Course, course, heads, sqlite_url
+from tests.contract.test_store_alerts import FIRING, OF_ERROR, told
 from tests.fakes.values import at
 from watcher.core.alerts import ERROR
 from watcher.core.errors import ConfigurationError, StoreError
-from watcher.core.lessons import SAMPLES_KEPT
-from watcher.core.model import DeliveryState, InstanceKey, Step, Suppression
+from watcher.core.model import DeliveryState, InstanceKey
 from watcher.core.ports import Change
 from watcher.store import Store, open_store
 from watcher.store.rows import event_row, state_row, to_ms
@@ -92,56 +90,6 @@ class TestFiles:
             await store.commit([course(KEYS[0], "BUILT")], now=at(0))
         assert await store.load("prod") == {}
         assert await store.history() == []
-
-
-class TestForgetting:
-    """What is old goes, and what is still needed stays."""
-
-    async def test_events_go_with_what_was_delivered_of_them(self, store: Store) -> None:
-        await store.commit([course(KEYS[0], "BUILDING", "BUILT", "BUILDING")], now=at(30))
-        await deliver(store, 60)
-        assert await store.prune(before=at(20), limit=1) == 1
-        assert await store.prune(before=at(20), limit=10) == 1
-        assert [event.sequence for _, event in await store.history()] == [3]
-        assert len(await store.reports()) == 1
-
-    async def test_what_is_pending_stays(self, store: Store) -> None:
-        await store.commit([course(KEYS[0], "BUILDING", "BUILT")], now=at(30))
-        assert await store.prune(before=at(1000), limit=10) == 0
-        assert len(await heads(store)) == 2
-
-    async def test_what_an_open_alert_was_told_by_stays(self, store: Store) -> None:
-        going = Course()
-        await store.commit([going.sees("BUILDING", 0, "hooks"), going.sees("ERROR", 15, "hooks")], now=at(15))
-        [_, fired] = await heads(store)
-        await store.record([suppressed(each, 60, Suppression.SILENCE) for each in await heads(store)])
-        await store.acknowledge(taken(15))
-        assert await store.prune(before=at(1000), limit=10) == 1
-        assert [each.id for each in await store.held("hooks")] == [fired.id]
-        assert len(await store.acknowledgements()) == 1
-        await store.commit([going.sees("BUILT", 75)], now=at(75))
-        await deliver(store, 80)
-        assert await store.prune(before=at(1000), limit=10) == 2
-        assert await store.prune(before=at(1000), limit=10) == 0
-        assert await store.acknowledgements() == []
-
-    async def test_silences_that_ended_go(self, store: Store) -> None:
-        await store.add_silence(silence("a"))
-        await store.add_silence(replace(silence("b"), ends_at=at(200)))
-        await store.prune(before=at(150), limit=10)
-        assert [each.id for each in await store.silences()] == ["b"]
-
-    async def test_steps_that_are_learned_from_no_more_go(self, store: Store) -> None:
-        steps = tuple(
-            Step(source="prod", image_source="gold", status="BUILDING", duration_s=float(seconds))
-            for seconds in range(SAMPLES_KEPT + 5)
-        )
-        await store.commit([Change(state=course(KEYS[0], "BUILT").state, steps=steps)], now=at(0))
-        before = await store.steps("prod")
-        await store.prune(before=at(0), limit=10)
-        assert await store.steps("prod") == before == list(steps[5:])
-        async with store.engine.connect() as connection:
-            assert (await connection.exec_driver_sql("SELECT count(*) FROM steps")).scalar() == SAMPLES_KEPT
 
 
 class TestVersions:
