@@ -15,8 +15,8 @@ from watcher.core.quiet import Acknowledgement, Silence
 from watcher.core.sharing import Roster
 from watcher.ops.api.configured import Present
 from watcher.ops.api.endpoint import Endpoint
-from watcher.ops.api.shapes import Status
 from watcher.ops.api.sources import SourceLog
+from watcher.ops.api.status_shapes import Status
 from watcher.ops.api.views import firing, taken_of, taken_on, word_of
 from watcher.ops.health import Wellness
 from watcher.ops.reload import ReloadLog
