@@ -26,14 +26,17 @@ class Database:
         *,
         vital: AsyncEngine | None = None,
         writers: int = 1,
+        sessions: str = "",
         release: Callable[[], None] = lambda: None,
     ) -> None:
         """So many `writers` at once; on SQLite they take turns, so that none waits busily for its lock.
 
-        `vital` is an engine for what must not wait for any of them. `release` is called when all is closed.
+        `vital` is an engine for what must not wait for any of them. `sessions` is what this process's connections are
+        called, so that others can end them. `release` is called when all is closed.
         """
         self._engine = engine
         self._vital = vital or engine
+        self._sessions = sessions
         self._release = release
         self._writing = asyncio.Semaphore(writers)
         self._lease: Lease | None = None

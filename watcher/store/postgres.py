@@ -6,6 +6,7 @@ Source: the libpq connection strings of the PostgreSQL manual (section 34.1.1), 
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -38,10 +39,12 @@ async def open_postgres(url: str, *, lease_ttl_s: float, limits: Limits) -> Stor
             "store.url: not understood: in user and password write % @ / : ? # [ ] as %25 %40 %2F %3A %3F %23 %5B %5D"
         ) from None
     idle_s = max(1.0, lease_ttl_s * _IDLE_SHARE)
-    connect = _connect(url, limits, command_s=limits.command_s, settings=_settings(limits, idle_s=idle_s))
+    sessions = f"watcher {__version__} {secrets.token_hex(4)}"
+    settings = {**_settings(limits, idle_s=idle_s), "application_name": sessions}
+    connect = _connect(url, limits, command_s=limits.command_s, settings=settings)
     engine = _engine(connect, pool_size=_AT_ONCE, max_overflow=0, pool_timeout=limits.pool_s)
     vital = _engine(connect, pool_size=1, max_overflow=1, pool_timeout=limits.pool_s)
-    return Store(engine, vital=vital, writers=_AT_ONCE // 2)
+    return Store(engine, vital=vital, writers=_AT_ONCE // 2, sessions=sessions)
 
 
 async def _migrate(url: str, limits: Limits) -> None:

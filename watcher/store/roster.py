@@ -10,7 +10,21 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, cast, delete, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Row,
+    Text,
+    and_,
+    cast,
+    column,
+    delete,
+    func,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +35,7 @@ from watcher.store.signals import DELIVERIES, ROSTER, tell
 from watcher.store.tables import deliveries, leases, replicas
 
 NOW_MS = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+_SESSIONS = table("pg_stat_activity", column("pid", Integer), column("usename", Text), column("application_name", Text))
 
 
 class RosterKeeper(Database):
@@ -36,6 +51,7 @@ class RosterKeeper(Database):
             "seen_at_ms": NOW_MS,
             "expires_at_ms": NOW_MS + round(lasts_s * 1000),
             "configured": _names(replica.configured),
+            "sessions": self._sessions,
         }
         async with self.write_vital() as connection:
             await connection.execute(insert(replicas).values(row).on_conflict_do_nothing())
@@ -59,6 +75,7 @@ class RosterKeeper(Database):
             if not lives.rowcount:
                 return None
             if buries:
+                await _end_sessions(connection, but=self._sessions, unless_up_for_s=lasts_s)
                 await _bury(connection, unless_up_for_s=lasts_s)
             there = [_replica_of(row) for row in await connection.execute(select(replicas).order_by(replicas.c.id))]
             query = select(leases.c.name, leases.c.holder, leases.c.token).where(leases.c.holder.is_not(None))
@@ -106,15 +123,29 @@ class RosterKeeper(Database):
             await _forget(connection, [replica_id])
 
 
-async def _bury(connection: AsyncConnection, *, unless_up_for_s: float) -> None:
+def _has_expired(*, unless_up_for_s: float) -> ColumnElement[bool]:
     """A server that has just come back first gives those who could not beat meanwhile the time to do so."""
     up_s = func.extract("epoch", func.clock_timestamp() - func.pg_postmaster_start_time())
-    expired = (
-        select(replicas.c.id)
-        .where(replicas.c.expires_at_ms < NOW_MS, up_s > unless_up_for_s)
-        .with_for_update(skip_locked=True)
+    return and_(replicas.c.expires_at_ms < NOW_MS, up_s > unless_up_for_s)
+
+
+async def _end_sessions(connection: AsyncConnection, *, but: str, unless_up_for_s: float) -> None:
+    """Undo what the dead have under way: of one that was stopped while it had locks, nobody else can.
+
+    PostgreSQL does not count a session as idle that was stopped between the parts of a statement (Parse and Bind).
+    """
+    theirs = _SESSIONS.join(replicas, replicas.c.sessions == _SESSIONS.c.application_name)
+    expired = _has_expired(unless_up_for_s=unless_up_for_s)
+    ours = _SESSIONS.c.usename == func.current_user(), replicas.c.sessions != but
+    await connection.execute(
+        select(func.pg_terminate_backend(_SESSIONS.c.pid)).select_from(theirs).where(expired, *ours)
     )
-    dead = list((await connection.execute(expired)).scalars())
+
+
+async def _bury(connection: AsyncConnection, *, unless_up_for_s: float) -> None:
+    expired = _has_expired(unless_up_for_s=unless_up_for_s)
+    chosen = select(replicas.c.id).where(expired).with_for_update(skip_locked=True)
+    dead = list((await connection.execute(chosen)).scalars())
     if dead:
         await _forget(connection, dead)
 

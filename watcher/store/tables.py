@@ -182,6 +182,7 @@ replicas = Table(
     Column("is_draining", Boolean, nullable=False, server_default=false()),
     Column("configured", Text, nullable=False),
     Column("unwell", Text),
+    Column("sessions", Text, nullable=False),
 )
 
 # Who holds what: `source/NAME` or `receiver/NAME`. The token is another for each time that it is taken.

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("is_draining", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("configured", sa.Text, nullable=False),
         sa.Column("unwell", sa.Text),
+        sa.Column("sessions", sa.Text, nullable=False),
     )
     op.create_table(
         "leases",
