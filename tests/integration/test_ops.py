@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from watcher.core.facts import (
     CycleFinished,
     Delivered,
     DeliveryFailed,
+    Fact,
+    LeasesGiven,
+    LeasesLost,
     Observed,
     RequestFinished,
     SourceFailed,
@@ -200,6 +203,17 @@ async def test_it_is_unhealthy_for_as_long_as_the_store_fails_for_anybody() -> N
             assert (status, text) == (503, "watcher is not healthy: cannot write the store: disk full.\n")
             health(StoreRecovered(recovered))
         assert (await get(f"{url}/-/healthy"))[:2] == (200, "watcher is healthy.\n")
+
+
+@pytest.mark.parametrize("moved", [LeasesLost, LeasesGiven])
+def test_what_failed_for_work_that_others_have_now_does_not_count(moved: Callable[[list[str]], Fact]) -> None:
+    health, down = StoreHealth(), StoreError("cannot write the store: connection refused")
+    for who in ("source prod", "receiver hooks", "replicas"):
+        health(StoreFailed(who, down, first=True))
+    health(moved(["source/prod", "receiver/hooks", "source/other"]))
+    assert health.unhealthy() == str(down)
+    health(StoreRecovered("replicas"))
+    assert health.unhealthy() is None
 
 
 async def test_a_store_that_cannot_be_read_does_not_stop_the_scrape() -> None:

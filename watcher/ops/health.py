@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from watcher.core.facts import Fact, StoreFailed, StoreRecovered
+from watcher.core.facts import Fact, LeasesGiven, LeasesLost, StoreFailed, StoreRecovered
+from watcher.core.sharing import kind_of, subject_of
 
 
 class Wellness(Protocol):
@@ -32,12 +33,11 @@ class StoreHealth:
                 self._failing[who] = str(error)
             case StoreRecovered(who):
                 self._failing.pop(who, None)
+            case LeasesGiven(leases) | LeasesLost(leases):  # who worked for them does not use the store any more
+                for lease in leases:
+                    self._failing.pop(f"{kind_of(lease)} {subject_of(lease)}", None)
             case _:
                 pass
-
-    def forget(self, who: str) -> None:
-        """It does not use the store any more."""
-        self._failing.pop(who, None)
 
     def unhealthy(self) -> str | None:
         """In words why the watcher is not healthy, None when it is."""
