@@ -14,6 +14,7 @@ from tests.components import program
 from tests.deploy.monitoring import DEPLOY
 from watcher import __version__
 from watcher.cli.main import main
+from watcher.settings.loader import load_text
 from watcher.simulator import Credentials, load_scenario
 
 COMPOSE = DEPLOY / "compose/compose.yaml"
@@ -142,3 +143,79 @@ def test_watcher_accepts_its_configuration_and_it_fits_the_simulated_cloud(
     assert (source["region"], source["project_id"]) == (cloud.region, cloud.project_id)
     assert (source["auth"]["access_key"], source["auth"]["secret_key"]) == (cloud.access_key, cloud.secret_key)
     assert services()["cloud"]["network_mode"] == "service:watcher"  # it serves on loopback only
+
+
+# -- compose.replicas.yaml: three watchers on PostgreSQL
+
+REPLICAS = FOLDER / "compose.replicas.yaml"
+SECRETS = "/run/secrets/watcher"
+
+
+def added() -> dict[str, dict[str, Any]]:
+    """The services of the second file: whole ones, and what it changes of others."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load(REPLICAS.read_text())["services"]
+    return found
+
+
+async def test_docker_compose_puts_both_files_together(tmp_path: Path) -> None:
+    binary = program("docker-compose", package="docker-compose")
+    plain = tmp_path / "compose.yaml"
+    plain.write_text(re.sub(r"^name:.*\n", "", COMPOSE.read_text(), flags=re.MULTILINE))
+    files = ("-f", str(plain), "-f", str(REPLICAS))
+    code, out, err = await ended(binary, "--project-directory", str(FOLDER), *files, "config", cwd=tmp_path)
+    assert code == 0, out + err
+    together = yaml.safe_load(out)["services"]
+    assert set(together) == {*services(), "postgres", "watcher-2", "watcher-3"}
+    for name, service in together.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert int(service["user"].partition(":")[0]) > 0, name
+        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", service["image"].partition(":")[2]), name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+    for name in ("watcher", "watcher-2", "watcher-3"):
+        assert mounts(together[name])["/etc/watcher"] == (str(FOLDER / "replicas"), True), name
+        assert mounts(together[name])[SECRETS] == ("token", True), name
+        assert together[name]["image"] == f"watcher:{__version__}"
+        assert together[name]["depends_on"]["postgres"]["condition"] == "service_healthy"
+        assert together[name]["stop_grace_period"] == "45s"
+    assert mounts(together["prometheus"])["/etc/replicas"] == (str(FOLDER / "replicas"), True)
+    assert "--config.file=/etc/replicas/prometheus.yaml" in together["prometheus"]["command"]
+
+
+def test_the_secrets_that_are_made_are_those_that_are_used(tmp_path: Path) -> None:
+    made = added()["token"]["entrypoint"][-1].replace("/var/lib/watcher", str(tmp_path))
+    exec(made, {})  # noqa: S102 - ours
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    exec(made, {})  # noqa: S102 - what there is stays
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+    text = (FOLDER / "replicas/watcher.yaml").read_text() + REPLICAS.read_text()
+    assert set(re.findall(rf"{SECRETS}/(\w+)", text)) == set(before)
+    postgres = added()["postgres"]
+    user, database = (postgres["environment"][f"POSTGRES_{what}"] for what in ("USER", "DB"))
+    assert before["store_url"] == f"postgresql://{user}:{before['postgres_password']}@postgres/{database}"
+
+
+async def test_each_replica_has_a_port_of_its_own_where_prometheus_looks(tmp_path: Path) -> None:
+    """They are in one network. The example of the simulated cloud is the one of before, as several sources."""
+    for secret in ("bearer_token", "store_url"):
+        (tmp_path / secret).write_text("postgresql://watcher:secret@postgres/watcher")
+    text = (FOLDER / "replicas/watcher.yaml").read_text().replace(SECRETS, str(tmp_path))
+    environments = [{}, added()["watcher-2"]["environment"], added()["watcher-3"]["environment"]]
+    loaded = [load_text(text, environment, file="watcher.yaml") for environment in environments]
+    assert [str(finding) for each in loaded for finding in each.findings] == []
+    ports = [each.settings.web.listen.port for each in loaded if each.settings is not None]
+    assert ports == [9468, 9470, 9471]
+    published = [port.split(":") for port in (*services()["watcher"]["ports"], *added()["watcher"]["ports"])]
+    assert [(int(there), int(here)) for _, there, here in published] == [(port, port) for port in ports]
+    replicas = yaml.safe_load((FOLDER / "replicas/prometheus.yaml").read_text())
+    [scraped] = replicas["scrape_configs"]
+    assert scraped["static_configs"] == [{"targets": [f"watcher:{port}" for port in ports]}]
+    single = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
+    assert replicas["rule_files"] == [f"/etc/prometheus/{name}" for name in single["rule_files"]]
+    assert {key: replicas[key] for key in ("global", "alerting")} == {
+        key: single[key] for key in ("global", "alerting")
+    }
+    [before] = yaml.safe_load((FOLDER / "watcher/watcher.yaml").read_text())["sources"]
+    for source in yaml.safe_load(text)["sources"]:
+        assert {**source, "name": "", "discover": []} == {**before, "name": "", "discover": []}

@@ -27,6 +27,7 @@ from watcher.simulator import Simulator
 
 pytestmark = pytest.mark.long
 
+ROOT = Path(__file__).parents[2]
 ADDED_MAX_BYTES = 150_000_000
 
 
@@ -143,6 +144,13 @@ def every_documented_receiver_can_be_used(podman: Podman, folder: Path) -> None:
     podman.run("check", "-c", "/etc/watcher/watcher.yaml", options=(f"--volume={folder}:/etc/watcher:ro",))
 
 
+def it_can_use_postgresql(podman: Podman, _folder: Path) -> None:
+    """The driver belongs to an extra, and half of it is machine code: it is there, and loads."""
+    code = "import asyncpg.protocol.protocol, watcher.store.postgres; print(asyncpg.__version__)"
+    said = podman.run("-c", code, options=("--entrypoint=/opt/watcher/bin/python",))
+    assert f"asyncpg=={said.strip()} " in (ROOT / "requirements/image.txt").read_text()
+
+
 def it_can_be_ended_while_it_starts(podman: Podman, _folder: Path) -> None:
     podman("run", "--detach", "--name=early", *LOCKED, IMAGE, "simulate", "--port=0")
     process = Path("/proc", podman("inspect", "--format={{.State.Pid}}", "early").strip())
@@ -195,6 +203,7 @@ CHECKS = (
     no_python_of_it_installs_anything,
     a_bad_configuration_ends_it_with_code_2_and_its_place,
     every_documented_receiver_can_be_used,
+    it_can_use_postgresql,
     it_can_be_ended_while_it_starts,
 )
 
