@@ -66,6 +66,12 @@ class Postgres:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY file_copy")
         return self.url(name)
 
+    def ask_for_password(self, user: str) -> None:
+        """From now on this user needs the one it has."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {user} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
+
     def execute(self, statement: str, *, database: str = "postgres") -> str:
         """What psql says of a statement, unaligned and without headings."""
         return self.run("psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", self.url(database), "-c", statement)
@@ -86,12 +92,12 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A server that runs, in a folder that goes with it."""
+def postgres(**options: str) -> Iterator[Postgres]:
+    """A server that runs, in a folder that goes with it; `options` as in `postgresql.conf`."""
     folder = Path(tempfile.mkdtemp(prefix="watcher-postgres-"))
     try:
         server = Postgres(folder)
-        server.start()
+        server.start(**options)
         try:
             yield server
         finally:

@@ -93,11 +93,11 @@ def sequences(deliveries: Collection[Delivery]) -> list[int]:
     return [delivery.event.sequence for delivery in deliveries]
 
 
-async def until_somebody_waits(connection: AsyncConnection) -> None:
-    """Until somebody on the same PostgreSQL database waits for what this transaction has locked."""
+async def until_somebody_waits(connection: AsyncConnection, *, many: int = 1) -> None:
+    """Until so many on the same PostgreSQL database wait for what this transaction, or one of them, has locked."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     async with asyncio.timeout(30):
-        while not (await connection.execute(waiting)).scalar():
+        while ((await connection.execute(waiting)).scalar() or 0) < many:
             await connection.execute(text("SELECT pg_stat_clear_snapshot()"))

@@ -120,5 +120,12 @@ def store_errors(verb: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreError(f"cannot {verb} the store: {str(cause).splitlines()[0] or type(cause).__name__}") from error
+        raise StoreError(f"cannot {verb} the store: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What the database says, in one line."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    return next(iter(str(cause).splitlines()), "") or type(cause).__name__

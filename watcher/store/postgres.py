@@ -6,6 +6,7 @@ Source: the libpq connection strings of the PostgreSQL manual (section 34.1.1), 
 from __future__ import annotations
 
 import math
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from watcher import __version__
-from watcher.core.errors import ConfigurationError
+from watcher.core.errors import ConfigurationError, StoreError
 from watcher.store.limits import Limits
 from watcher.store.schema import migrate
 from watcher.store.store import Store
@@ -24,20 +25,27 @@ _AT_ONCE = 8
 _RECYCLE_S = 600  # servers behind a name change
 _IDLE_SHARE = 0.4  # of `lease_ttl`: what a replica that is stopped half way holds locked is free when it is found dead
 
+_NOT_UNDERSTOOD = (
+    "store.url: not understood: in user and password write % @ / : ? # [ ] as %25 %40 %2F %3A %3F %23 %5B %5D"
+)
+
 Connect = Callable[[], Awaitable[Any]]
+
+
+class _UnusableError(ConnectionError):
+    """What the driver makes nothing of."""
 
 
 async def open_postgres(url: str, *, lease_ttl_s: float, limits: Limits) -> Store:
     """Open the database and bring its schema up to date; raises ConfigurationError or StoreError."""
+    if re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].count("@") > 1:
+        raise ConfigurationError(_NOT_UNDERSTOOD)  # else a part of the password is taken for a host, and asked for
     try:
         await _migrate(url, limits)
-    except asyncpg.exceptions.ClientConfigurationError as error:
-        raise ConfigurationError(f"store.url: {error}") from None
-    except ValueError:
-        # What it says may be a part of the password that was taken for something else.
-        raise ConfigurationError(
-            "store.url: not understood: in user and password write % @ / : ? # [ ] as %25 %40 %2F %3A %3F %23 %5B %5D"
-        ) from None
+    except StoreError as error:
+        if isinstance(error.__cause__, _UnusableError):
+            raise ConfigurationError(str(error.__cause__)) from None
+        raise
     idle_s = max(1.0, lease_ttl_s * _IDLE_SHARE)
     sessions = f"watcher {__version__} {secrets.token_hex(4)}"
     settings = {**_settings(limits, idle_s=idle_s), "application_name": sessions}
@@ -65,6 +73,7 @@ def _engine(connect: Connect, **pool: Any) -> AsyncEngine:
 def _settings(limits: Limits, *, idle_s: float) -> dict[str, str]:
     """What each session is to have, in milliseconds or seconds as the server wants it."""
     return {
+        "synchronous_commit": "on",  # what is committed is so whatever happens, as on SQLite
         "statement_timeout": f"{limits.statement_s * 1000:.0f}",
         "lock_timeout": f"{limits.lock_s * 1000:.0f}",
         "idle_in_transaction_session_timeout": f"{idle_s * 1000:.0f}",
@@ -85,9 +94,11 @@ def _connect(url: str, limits: Limits, *, command_s: float | None, settings: dic
                 target_session_attrs="read-write",
                 server_settings={"application_name": f"watcher {__version__}", "timezone": "UTC", **settings},
             )
+        except asyncpg.exceptions.ClientConfigurationError as error:
+            raise _UnusableError(f"store.url: {error}") from None
+        except ValueError:  # what it says may be a part of the password that was taken for something else
+            raise _UnusableError(_NOT_UNDERSTOOD) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
-                raise
             raise ConnectionError(str(error)) from error
         except TimeoutError:
             raise ConnectionError(f"no connection within {limits.connect_s:g} s") from None

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from watcher.core.errors import StoreError
+from watcher.store.database import reason_of
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x77617463686572  # "watcher": the advisory lock of whoever changes the schema
@@ -29,7 +30,7 @@ async def migrate(engine: AsyncEngine) -> None:
     except CommandError as error:
         raise StoreError(f"cannot open the store: it was written by another version of watcher: {error}") from error
     except (SQLAlchemyError, OSError) as error:
-        raise StoreError(f"cannot open the store: {getattr(error, 'orig', None) or error}") from error
+        raise StoreError(f"cannot open the store: {reason_of(error)}") from error
 
 
 def _upgrade(connection: Connection) -> None:
