@@ -310,6 +310,21 @@ class TestClaims:
         [second] = await holding(store, "b", "receiver/hooks")
         assert [each.id for each in await heads(store.under(second))] == (ids if all_of_it else ids[:1])
 
+    async def test_what_is_not_sent_to_one_receiver_is_sent_to_another_all_the_same(self, store: AnyStore) -> None:
+        await store.commit([course(KEYS[0], "BUILT", receivers=("hooks", "chat"))], now=at(0))
+        hooks, chat = await holding(store, "a", "receiver/hooks", "receiver/chat")
+        assert hooks.token == chat.token
+        [to_hooks], [to_chat] = await heads(store), await heads(store, receiver="chat")
+        await store.under(hooks).claim([to_hooks.id])
+        await store.under(chat).claim([to_chat.id])
+        await store.under(hooks).unclaim()
+        await store.release([hooks, chat])
+        await store.under(chat).unclaim([to_hooks.id])
+        await store.join(replica("b"), lasts_s=LASTS_S)
+        by_name = {each.name: each for each in await store.take("b", Wish(["receiver/hooks", "receiver/chat"], 2))}
+        assert await store.under(by_name["receiver/hooks"]).claim([to_hooks.id]) == {to_hooks.id}
+        assert await store.under(by_name["receiver/chat"]).claim([to_chat.id]) == frozenset()
+
     async def test_another_token_of_the_same_replica_claims_by_itself(self, store: AnyStore) -> None:
         await store.commit([course(KEYS[0], "BUILT")], now=at(0))
         [first] = await holding(store, "a", "receiver/hooks")

@@ -11,6 +11,7 @@ from tests.fakes.model_roster import ModelRoster
 from watcher.core.model import Alert, AlertStatus, Delivery, DeliveryState, Event, EventKind, InstanceKey, Suppression
 from watcher.core.ports import Attempt, DeliveryReport, Waiting
 from watcher.core.quiet import Acknowledgement, Silence
+from watcher.core.sharing import subject_of
 
 REPEATS = (EventKind.REMINDER, EventKind.FLAPPING)
 _PENDING, _DEAD, _SUPPRESSED = DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.SUPPRESSED
@@ -142,7 +143,8 @@ class ModelQueue(ModelRoster):
         if self._lease is None:
             return
         self._check(is_record=True)
-        rows = [row for row in self.claimed() if row.claimed_by == self._lease.claimant]
+        receiver, mine = subject_of(self._lease.name), self._lease.claimant
+        rows = [row for row in self.claimed() if (row.delivery.receiver, row.claimed_by) == (receiver, mine)]
         freed = [row for row in rows if ids is None or row.delivery.id in ids]
         for row in freed:
             row.claimed_by = None

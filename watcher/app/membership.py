@@ -275,7 +275,7 @@ class Membership:
 
     async def _move(self) -> None:
         roster, now_s = self._roster, self._looked_s
-        if self._moved_s <= self._looked_s:
+        if self._moved_s < self._looked_s:
             await self._put_right(roster)
         late_s = _OVERDUE_BEATS * self._beat_s
         overdue = [lease for lease, since_s in self._free_since_s.items() if now_s - since_s > late_s]

@@ -13,11 +13,10 @@ the sum of the squares of what each has too much becomes smaller with each move.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from fractions import Fraction
-from math import ceil, floor
+from math import lcm
 
 _AT_ONCE = 10  # a tenth of what one holds is given away at a time: not everything moves at once
 
@@ -142,20 +141,23 @@ class _Sharing:
             if lease in self._named.get(holder, ()):
                 self._held[holder].append(lease)
         sharers = Counter(lease for names in self._named.values() for lease in names)
-        self._shares = {each: _share(sharers[lease] for lease in names) for each, names in self._named.items()}
+        self._whole = lcm(*range(1, len(active) + 1))  # a lease in so many parts can be shared evenly by any number
+        self._shares = {
+            each: sum(self._whole // sharers[lease] for lease in names) for each, names in self._named.items()
+        }
 
     def wanted(self, free: Sequence[str]) -> int:
         """How many of the free ones to take: what others lack of their shares is left to them."""
-        mine, share = len(self._held[self._me]), self._shares[self._me]
+        mine, least, most = len(self._held[self._me]), self._least(self._me), self._most(self._me)
         others = self._named.keys() - {self._me}
         lacking = sum(min(self._lacks(other), len(self._named[other].intersection(free))) for other in others)
-        return max(0, min(ceil(share) - mine, max(floor(share) - mine, len(free) - lacking), len(free)))
+        return max(0, min(most - mine, max(least - mine, len(free) - lacking), len(free)))
 
     def surplus(self, mine: Sequence[str]) -> list[str]:
         """What of mine others are to have, when all is held by somebody."""
         takers = [other for other in self._named if self._would_take(other) and self._helps(self._me, other)]
         wanted = [lease for lease in mine if any(lease in self._named[other] for other in takers)]
-        surplus = len(mine) - ceil(self._shares[self._me])
+        surplus = len(mine) - self._most(self._me)
         if surplus <= 0:
             surplus = 1 if self._is_first_to_help() else 0
         return wanted[: min(surplus, max(1, len(mine) // _AT_ONCE))]
@@ -170,20 +172,22 @@ class _Sharing:
         ]
         return bool(rich) and min(rich)[1] == self._me
 
-    def _excess(self, replica_id: str) -> Fraction:
-        return len(self._held[replica_id]) - self._shares[replica_id]
+    def _least(self, replica_id: str) -> int:
+        return self._shares[replica_id] // self._whole
+
+    def _most(self, replica_id: str) -> int:
+        return -(-self._shares[replica_id] // self._whole)
+
+    def _excess(self, replica_id: str) -> int:
+        """What it has too much, in parts of a lease."""
+        return len(self._held[replica_id]) * self._whole - self._shares[replica_id]
 
     def _lacks(self, replica_id: str) -> int:
-        return max(0, floor(self._shares[replica_id]) - len(self._held[replica_id]))
+        return max(0, self._least(replica_id) - len(self._held[replica_id]))
 
     def _would_take(self, replica_id: str) -> bool:
-        return len(self._held[replica_id]) < ceil(self._shares[replica_id])
+        return len(self._held[replica_id]) < self._most(replica_id)
 
     def _helps(self, giver: str, taker: str) -> bool:
         """Whether both are nearer to their shares when the one gives a lease to the other."""
-        return self._excess(giver) - self._excess(taker) > 1
-
-
-def _share(sharers: Iterable[int]) -> Fraction:
-    """What is a replica's own of leases with so many sharers each."""
-    return sum((Fraction(leases, count) for count, leases in Counter(sharers).items()), Fraction())
+        return self._excess(giver) - self._excess(taker) > self._whole

@@ -291,7 +291,7 @@ class SourcePoller:
             return None
         gets = plan.gets
         if not gets and self._trouble.wants_single_probe:
-            gets = (next(iter(self._watchlist.ids)),)
+            gets = (min(self._watchlist.ids),)
         asker = Asker(
             Questions(
                 gets=gets,

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 
 from watcher.core.model import DeliveryState
+from watcher.core.sharing import subject_of
 from watcher.store.database import Database
 from watcher.store.signals import DELIVERIES, tell
 from watcher.store.tables import deliveries
@@ -61,7 +62,9 @@ class Claims(Database):
         """Nobody sends these (None: all claimed under this lease) after all."""
         if self._lease is None:
             return
-        chosen = deliveries.c.claimed_by == self._lease.claimant
+        # Leases of two receivers may have the same token.
+        of_receiver = deliveries.c.receiver == subject_of(self._lease.name)
+        chosen = and_(of_receiver, deliveries.c.claimed_by == self._lease.claimant)
         if ids is not None:
             chosen = and_(chosen, deliveries.c.id.in_(ids))
         async with self.write(is_record=True) as connection:
