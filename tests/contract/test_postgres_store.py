@@ -20,6 +20,15 @@ from watcher.core.ports import Wanted
 from watcher.store import Store, open_store
 from watcher.store.limits import Limits
 
+_OPEN = """
+import asyncio, sys
+from watcher.store import open_store
+print("ready", flush=True)
+sys.stdin.readline()
+asyncio.run(open_store(sys.argv[1]))
+print("opened")
+"""
+
 
 @pytest.fixture
 async def store(postgres_url: str) -> AsyncIterator[Store]:
@@ -64,15 +73,20 @@ class TestOpening:
             await store.close()
 
     async def test_several_at_once_make_the_tables_once(self, postgres_url: str) -> None:
-        stores = await asyncio.gather(*(open_store(postgres_url) for _ in range(4)))
-        try:
-            await stores[0].commit([course(KEYS[0], "BUILDING", "BUILT")], now=at(15))
-            assert [len(await store.history()) for store in stores] == [2] * 4
-            async with stores[0].engine.connect() as connection:
-                assert len(list(await connection.execute(text("SELECT * FROM alembic_version")))) == 1
-        finally:
-            for store in stores:
-                await store.close()
+        opening = [
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", _OPEN, postgres_url),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            for _ in range(4)
+        ]
+        for process in opening:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"ready\n"
+        said = await asyncio.gather(*(process.communicate(b"go\n") for process in opening))
+        assert [out.decode() for out, _ in said] == ["opened\n"] * 4
 
     async def test_a_database_of_a_newer_version(self, store: Store, postgres_url: str) -> None:
         async with store.engine.begin() as connection:
