@@ -34,6 +34,7 @@ class Postgres:
         self._log = folder / "postgres.log"
         self._user = "postgres" if os.geteuid() == 0 else None
         self._databases = 0
+        self.folder = folder
         self.port = free_port()
         if self._user is not None:
             shutil.chown(folder, self._user)

@@ -111,5 +111,5 @@ async def _plan(store: Store, statement: str, parameters: Any) -> str:
         if store.is_shared:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             return "\n".join(row[0] for row in await driver.fetch(explain + statement, *parameters))
-        rows = await connection.exec_driver_sql(explain + statement, parameters)
-        return "\n".join(row[3] for row in rows)
+        rows = (await connection.exec_driver_sql(explain + statement, parameters)).mappings()
+        return "\n".join(row["detail"] for row in rows)
