@@ -25,6 +25,7 @@ _LASTS = 0.8  # of `lease_ttl`: in what is left others find out and take over
 _BEATS = 10  # in `lease_ttl`
 _ANSWERS = 3  # beats may go unanswered before the replica is taken to be dead
 _OVERDUE_BEATS = 3
+_UNFIT_BEATS = 3
 _NEGLECTED = 2
 _WHO = "replicas"
 
@@ -115,7 +116,8 @@ class Membership:
         self._acts_until_s = self._looked_s = self._moved_s = float("-inf")
         self._buries_from_s = float("-inf")
         self._free_since_s: dict[str, float] = {}
-        self._is_draining = self._has_looked = False
+        self._unfit_s: dict[str, float] = {}
+        self._is_draining = self._has_looked = self._has_left = False
         self._failures = 0
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
@@ -154,9 +156,11 @@ class Membership:
         self._wake.set()
 
     async def run(self) -> None:
-        """Live, and live again, until cancelled."""
+        """Live, and live again, until cancelled or gone."""
         while True:
             await self._live()
+            if self._has_left:
+                return
             self._acts_until_s = float("-inf")
             lost = sorted(self._held)
             self._held.clear()
@@ -180,6 +184,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Be there no more; what is held and claimed still is free for others."""
+        self._has_left = True
         try:
             await self._store.leave(self._id)
         except StoreError as error:
@@ -247,7 +252,11 @@ class Membership:
         there = {each.id for each in roster.replicas}
         gone = [each.name for each in self._roster.replicas if each.id not in there]
         self._roster, self._looked_s = roster, began_s
-        free = [lease for lease in self._shares.configured() if lease not in roster.holders]
+        self._unfit_s = {
+            name: at_s for name, at_s in self._unfit_s.items() if roster.holders.get(name, self._id) == self._id
+        }
+        lacking = {lease for lease in self._shares.configured() if lease not in roster.holders}
+        free = sorted(lacking | (self._unfit_s.keys() & self._shares.configured()))
         self._free_since_s = {lease: self._free_since_s.get(lease, began_s) for lease in free}
         self._news.set()
         if gone:
@@ -281,10 +290,26 @@ class Membership:
         overdue = [lease for lease, since_s in self._free_since_s.items() if now_s - since_s > late_s]
         plan = moves(roster, self._id, overdue=overdue)
         given = [name for name in plan.give if name in self._held]
-        if given:
-            await self._give(given)
+        problem: StoreError | None = None
+        try:
+            if given:
+                await self._give(given)
+        except StoreError as error:  # one that fails again and again must not keep the others from being taken
+            problem = error
         for wish in plan.take:
-            await self._take(await self._store.take(self._id, wish))
+            try:
+                await self._take_of(wish)
+            except StoreError as error:
+                problem = error
+        if problem is not None:
+            raise problem
+
+    async def _take_of(self, wish: Wish) -> None:
+        """Without what could not be begun just now: others may be able to, and nobody is to try all the time."""
+        since_s = self._clock.monotonic() - _UNFIT_BEATS * self._beat_s
+        names = [name for name in wish.names if self._unfit_s.get(name, float("-inf")) <= since_s]
+        if names:
+            await self._take(await self._store.take(self._id, Wish(names, wish.most)))
 
     async def _put_right(self, roster: Roster) -> None:
         """What the store says it holds it does hold: an answer may have been lost."""
@@ -302,8 +327,10 @@ class Membership:
         self._held |= {lease.name: lease for lease in leases}
         problems = dict(zip(leases, await _all(map(self._shares.take, leases)), strict=True))
         failed = [lease for lease, problem in problems.items() if problem is not None]
+        self._unfit_s = {name: at_s for name, at_s in self._unfit_s.items() if name not in self._held}
         for lease in failed:
             del self._held[lease.name]
+            self._unfit_s[lease.name] = self._clock.monotonic()
         if taken := [lease.name for lease in leases if lease not in failed]:
             self._observer(LeasesTaken(taken))
         await self._end_move(release=failed, problems=problems.values())
