@@ -5,7 +5,8 @@ from __future__ import annotations
 import traceback
 
 from tests.simulation.history import check_history
-from tests.simulation.run import Story, simulate
+from tests.simulation.run import simulate
+from tests.simulation.story import Story
 from tests.simulation.told import check_told
 
 
@@ -18,7 +19,7 @@ def violations(story: Story) -> list[str]:
     """All that must not be."""
     if story.failure is not None:
         return traceback.format_exception(story.failure)
-    return [*check_history(story), *check_told(story)]
+    return [*story.wrong, *check_history(story), *check_told(story)]
 
 
 def digest_of(seed: int) -> str:

@@ -13,7 +13,7 @@ from tests.simulation.world import SimulatedCloud
 from watcher.core.clock import Clock
 from watcher.core.facts import Committed, Fact
 from watcher.core.maintenance import Window
-from watcher.core.model import Event
+from watcher.core.model import Event, InstanceKey
 from watcher.core.routing import RoutingTable
 from watcher.delivery import DeliveryPolicy, DeliveryWorker, QuietKeeper
 from watcher.polling import SourcePoller, Watched, close_orphans
@@ -23,12 +23,30 @@ _DRAIN_S = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """The configuration, the same for all lives of one run."""
+    """The configuration, the same for all lives of one run.
 
-    watched: Watched
+    `homes` are the sources of all instances, watched or not. `lease_ttl_s` is 0 where one daemon is alone.
+    """
+
+    sources: tuple[Watched, ...]
+    homes: Mapping[str, str]
     table: RoutingTable
     policies: Mapping[str, DeliveryPolicy]
     windows: Sequence[Window] = ()
+    lease_ttl_s: float = 0.0
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """Those that are configured by their ids."""
+        return frozenset(key for watched in self.sources for key in watched.instances)
+
+    def watched(self, instance_id: str) -> Watched:
+        """How an instance is watched."""
+        return next(watched for watched in self.sources if watched.source == self.homes[instance_id])
+
+    def key(self, instance_id: str) -> InstanceKey:
+        """An instance with its source."""
+        return InstanceKey(self.homes[instance_id], instance_id)
 
 
 class Daemon:
@@ -66,7 +84,7 @@ class Daemon:
         ]
         self.quiet.set_windows(setup.windows)
         self._poller = SourcePoller(
-            watched=setup.watched,
+            watched=setup.sources[0],
             api=cloud,
             store=store,
             receivers_for=self._receivers_for,
@@ -82,7 +100,7 @@ class Daemon:
         await close_orphans(
             self._store,
             sources=[self._poller.source],
-            rules=self._setup.watched.rules,
+            rules=self._setup.sources[0].rules,
             receivers_for=self._receivers_for,
             clock=self._clock,
         )

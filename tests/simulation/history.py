@@ -9,13 +9,14 @@ from datetime import timedelta
 
 from tests.fakes.values import START
 from tests.simulation.faults import Spell
-from tests.simulation.run import Story, seconds_of
-from tests.simulation.setup import RULES, SOURCE
+from tests.simulation.setup import RULES
+from tests.simulation.story import Story, seconds_of
 from tests.simulation.world import Answer, Biography
 from watcher.core.alerts import BUILD_FAILED, FLAPPING, STUCK, problems
 from watcher.core.event_json import to_json
 from watcher.core.lessons import far_longer_s
 from watcher.core.model import AlertStatus, Event, EventKind, InstanceKey, InstanceState, Presence
+from watcher.core.sharing import SOURCE, lease_name
 
 _LATE_S = 60.0  # from the moment that an answer tells of to the moment it is taken: a slow cloud and a slow store
 _SEEN_WITHIN_S = 300.0  # a status that stands for so long while all is well is seen
@@ -33,16 +34,17 @@ _GONE = (EventKind.MISSING, EventKind.DELETED)
 
 def check_history(story: Story) -> Violations:
     """Everything that can be wrong with what was remembered."""
-    told: dict[str, list[Event]] = defaultdict(list)
+    told: dict[InstanceKey, list[Event]] = defaultdict(list)
     for event in story.store.events.values():
-        told[event.instance_id].append(event)
+        told[event.key].append(event)
     yield from _ids(story)
-    for instance_id, events in told.items():
-        yield from _numbers(instance_id, events)
-        yield from _alerts(instance_id, events)
-        yield from _reminders(instance_id, events)
+    for key, events in told.items():
+        name = key.id or key.source
+        yield from _numbers(name, events)
+        yield from _alerts(name, events)
+        yield from _reminders(name, events)
     for instance_id, biography in story.world.items():
-        events = told[instance_id]
+        events = told[story.setup.key(instance_id)]
         yield from _chain(instance_id, events)
         yield from _invented(biography, events)
         yield from _overlooked(story, biography, events)
@@ -51,9 +53,10 @@ def check_history(story: Story) -> Violations:
         yield from _reasons(story, biography, events)
         yield from _flapping(instance_id, events)
         yield from _end(story, biography, events)
-    source = story.store.states.get(InstanceKey(SOURCE, ""))
-    if source is not None and source.alerts:
-        yield "the source is unreachable at the end, though it answers"
+    for watched in story.setup.sources:
+        source = story.store.states.get(InstanceKey(watched.source, ""))
+        if source is not None and source.alerts:
+            yield "the source is unreachable at the end, though it answers"
 
 
 def _ids(story: Story) -> Violations:
@@ -125,7 +128,7 @@ def _is_told(biography: Biography, place: int, event: Event) -> bool:
 
 def _overlooked(story: Story, biography: Biography, events: Sequence[Event]) -> Violations:
     """What stood for long while all was well was seen."""
-    is_configured = biography.id in story.setup.watched.instances
+    is_configured = biography.id in story.setup.instances
     if story.faults.list_hides and not is_configured:
         return  # who is only known by the list may not be shown for long
     for place, state in enumerate(biography.states):
@@ -158,12 +161,13 @@ def _stuck(story: Story, biography: Biography, events: Sequence[Event]) -> Viola
         if event.kind is not EventKind.STUCK:
             continue
         at_s, where = seconds_of(event), f"{biography.id}#{event.sequence}"
-        last = _last_seen(story.cloud.answers[biography.id], at_s)
-        began_s = max((began_s for began_s, _ in story.lives if began_s <= at_s), default=0.0)
+        began_s, run = story.served_since(lease_name(SOURCE, event.source), at_s)
+        answers = story.clouds[event.source].answers[biography.id]
+        last = _last_seen([answer for answer in answers if run in (None, answer.run)], at_s)
         if last is None or last.arrived_s < max(began_s, at_s - _STALE_S) or last.status != event.to_status:
             yield f"{where}: told to be stuck at {at_s:.0f} s, last seen {last}, up since {began_s:.0f} s"
         least_s = RULES.stuck_after_s.get(event.to_status or "", float("inf"))
-        if event.expected is not None and story.setup.watched.rules.learned:
+        if event.expected is not None and story.setup.watched(biography.id).rules.learned:
             least_s = min(least_s, far_longer_s(event.expected, resolution_s=RULES.resolution_s))
         if event.duration_s is None or event.duration_s < least_s - _MS:
             yield f"{where}: told to be stuck after {event.duration_s} s, not {least_s} s"
@@ -236,9 +240,9 @@ def _reminders(instance_id: str, events: Sequence[Event]) -> Violations:
 def _end(story: Story, biography: Biography, events: Sequence[Event]) -> Violations:
     """When the world stands still, what is remembered is how it is, with the alerts that it deserves."""
     here = biography.states[-1]
-    state = story.store.states.get(InstanceKey(SOURCE, biography.id))
+    state = story.store.states.get(story.setup.key(biography.id))
     if state is None:
-        if here is not None or biography.id in story.setup.watched.instances:
+        if here is not None or biography.id in story.setup.instances:
             yield f"{biography.id}: nothing is known at the end"
         return
     if here is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
 from tests.fakes.model_store import ModelStore
-from tests.simulation.daemon import Daemon
 from watcher.core.clock import Clock
 from watcher.core.errors import StoreError
 from watcher.core.model import DeliveryState
 from watcher.core.quiet import Acknowledgement, Silence
 from watcher.core.routing import Matcher
+from watcher.delivery import QuietKeeper
 
 _MATCHERS = (
     Matcher(),
@@ -21,6 +22,17 @@ _MATCHERS = (
     Matcher(severity=("critical", "warning")),
     Matcher(kind=("transition",)),
 )
+
+
+class Place(Protocol):
+    """A watcher that somebody may turn to."""
+
+    quiet: QuietKeeper
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it answers."""
+        ...
 
 
 class Operators:
@@ -35,7 +47,7 @@ class Operators:
         self.silences: dict[str, Silence] = {}
         self.retried: set[int] = set()
 
-    async def work(self, daemon: Callable[[], Daemon | None], *, until_s: float) -> None:
+    async def work(self, daemon: Callable[[], Place | None], *, until_s: float) -> None:
         """Do this and that, every few minutes."""
         rng = self._rng
         while self._is_busy and self._clock.monotonic() < until_s:
@@ -56,7 +68,7 @@ class Operators:
             except (StoreError, AssertionError):
                 self._tell("operator", "is told that it did not work")
 
-    async def lift_silences(self, daemon: Daemon | None) -> None:
+    async def lift_silences(self, daemon: Place | None) -> None:
         """End all that is silenced still; all is well, so that this works."""
         now = self._clock.now()
         for silence in await self._store.silences():
@@ -64,7 +76,7 @@ class Operators:
                 self._tell("operator", "lifts", silence.id)
                 await daemon.quiet.expire(silence.id)
 
-    async def _silence(self, daemon: Daemon) -> None:
+    async def _silence(self, daemon: Place) -> None:
         now, rng = self._clock.now(), self._rng
         silence = Silence(
             id=f"s{len(self.silences)}",
@@ -79,7 +91,7 @@ class Operators:
         self._tell("operator", "silences", silence.id, silence.match)
         await daemon.quiet.add(silence)
 
-    async def _end_silence(self, daemon: Daemon) -> None:
+    async def _end_silence(self, daemon: Place) -> None:
         if self.silences:
             chosen = self._rng.choice(sorted(self.silences))
             self._tell("operator", "lifts", chosen)

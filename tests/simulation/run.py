@@ -3,78 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from typing import TypeVar
 
 from tests.fakes.model_store import ModelStore
-from tests.fakes.values import START
-from tests.simulation.daemon import Daemon, Setup
+from tests.simulation.daemon import Daemon
 from tests.simulation.disk import UnreliableStore
-from tests.simulation.faults import Faults, draw_faults
+from tests.simulation.faults import draw_faults
+from tests.simulation.freezing import FreezingLoop
 from tests.simulation.inbox import Inbox
 from tests.simulation.loop import VirtualClock, VirtualLoop
 from tests.simulation.operators import Operators
 from tests.simulation.setup import RECEIVERS, draw_setup
-from tests.simulation.world import Biography, SimulatedCloud, live
+from tests.simulation.shared_run import SharedRun
+from tests.simulation.story import Story
+from tests.simulation.world import SimulatedCloud, live
 from watcher.core.errors import StoreError
-from watcher.core.model import DeliveryState, Event
+from watcher.core.model import DeliveryState
 from watcher.core.planner import Mode
 
+L = TypeVar("L", bound=VirtualLoop)
+
+_SHARED = 1 / 3  # of the worlds have several replicas
 SETTLES_S = 1200.0  # all pauses are over by then, and whoever flapped is calm
 _ENDS_S = 4 * 3600.0
 
 
-@dataclass(slots=True)
-class Story:
-    """All that is known of a run when it is over."""
-
-    seed: int
-    setup: Setup
-    world: dict[str, Biography]
-    faults: Faults
-    store: ModelStore
-    cloud: SimulatedCloud
-    inboxes: list[Inbox]
-    operators: Operators
-    busy_s: float
-    lives: list[tuple[float, float]] = field(default_factory=list)
-    in_flight: set[tuple[str, str]] = field(default_factory=set)
-    requeued: set[int] = field(default_factory=set)
-    explained: dict[str, datetime] = field(default_factory=dict)
-    found: list[tuple[float, Event]] = field(default_factory=list)
-    trace: list[tuple[object, ...]] = field(default_factory=list)
-    ended_s: float = 0.0
-    settled: bool = False
-    failure: Exception | None = None
-
-    def digest(self) -> str:
-        """The same for the same course of events."""
-        return hashlib.sha256("\n".join(self.lines()).encode()).hexdigest()
-
-    def lines(self) -> Iterator[str]:
-        """The course of events, for people."""
-        for at_s, *what in self.trace:
-            yield f"{at_s:10.3f}  {' '.join(map(str, what))}"
-
-
 def simulate(seed: int) -> Story:
     """Run the world of this seed from its beginning to its end."""
-    with _virtual_loop() as loop:
-        run = _Run(seed, loop)
-        try:
-            loop.run_until_complete(run.play())
-        except Exception as error:  # noqa: BLE001 - it is what the run came to, and is told with its trace
-            run.story.failure = error
-        return run.story
+    if random.Random(f"{seed} replicas").random() < _SHARED:
+        with _virtual_loop(FreezingLoop()) as freezing:
+            return _outcome(freezing, SharedRun(seed, freezing))
+    with _virtual_loop(VirtualLoop()) as loop:
+        return _outcome(loop, _Run(seed, loop))
+
+
+def _outcome(loop: VirtualLoop, run: _Run | SharedRun) -> Story:
+    try:
+        loop.run_until_complete(run.play())
+    except Exception as error:  # noqa: BLE001 - it is what the run came to, and is told with its trace
+        run.story.failure = error
+    return run.story
 
 
 @contextmanager
-def _virtual_loop() -> Iterator[VirtualLoop]:
-    loop = VirtualLoop()
+def _virtual_loop(loop: L) -> Iterator[L]:
     try:
         yield loop
     finally:
@@ -106,14 +81,17 @@ class _Run:
             world=world,
             faults=faults,
             store=store,
-            cloud=SimulatedCloud(
-                world,
-                faults,
-                clock,
-                page=rng.choice([1, 2, 100, 100]),
-                is_list_believed=setup.watched.policy.mode is not Mode.GET,
-                tell=self._tell,
-            ),
+            clouds={
+                watched.source: SimulatedCloud(
+                    {key: biography for key, biography in world.items() if setup.homes[key] == watched.source},
+                    faults,
+                    clock,
+                    page=rng.choice([1, 2, 100, 100]),
+                    is_list_believed=watched.policy.mode is not Mode.GET,
+                    tell=self._tell,
+                )
+                for watched in setup.sources
+            },
             inboxes=[
                 Inbox(
                     name,
@@ -171,7 +149,8 @@ class _Run:
         """Have the daemon run, and run again when it crashed; raises what it must not."""
         story, rng = self.story, random.Random(f"{self.story.seed} supervisor")
         while True:
-            story.cloud.run += 1
+            [cloud] = story.clouds.values()
+            cloud.run += 1
             store = UnreliableStore(story.store, story.faults, self._clock, tell=self._tell)
             self._crash.clear()
             self._tell("-- start")
@@ -179,7 +158,7 @@ class _Run:
             self._daemon = Daemon(
                 story.setup,
                 store=store,
-                cloud=story.cloud,
+                cloud=cloud,
                 inboxes=story.inboxes,
                 clock=self._clock,
                 rng=self._rng,
@@ -218,8 +197,3 @@ class _Run:
 
     def _tell(self, *what: object) -> None:
         self.story.trace.append((self._clock.monotonic(), *what))
-
-
-def seconds_of(event: Event) -> float:
-    """When an event was observed, in seconds since the beginning."""
-    return (event.observed_at - START) / timedelta(seconds=1)

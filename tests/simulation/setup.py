@@ -50,18 +50,41 @@ def draw_setup(rng: random.Random, *, instances: Sequence[str]) -> Setup:
         concurrency=rng.choice([1, 2, 4]),
         backoff=Backoff(initial_s=1.0, max_s=60.0),
     )
+    watched = Watched(
+        source=SOURCE,
+        instances={key: {"team": "vdi"} for key in configured},
+        discover=(DiscoverRule(name="office-*"),) if discovers else (),
+        policy=policy,
+        rules=replace(RULES, learned=rng.random() < 0.5),
+        updating=rng.choice([(), ("chat",), ("hooks", "chat")]),
+    )
     return Setup(
-        watched=Watched(
-            source=SOURCE,
-            instances={key: {"team": "vdi"} for key in configured},
-            discover=(DiscoverRule(name="office-*"),) if discovers else (),
-            policy=policy,
-            rules=replace(RULES, learned=rng.random() < 0.5),
-            updating=rng.choice([(), ("chat",), ("hooks", "chat")]),
-        ),
+        sources=(watched,),
+        homes=dict.fromkeys(instances, SOURCE),
         table=_table(rng),
         policies=_policies(rng),
         windows=_windows(rng),
+    )
+
+
+def draw_shared_setup(rng: random.Random, *, instances: Sequence[str]) -> Setup:
+    """The configuration of replicas that share a few sources."""
+    names = [f"{SOURCE}{place}" for place in range(rng.randint(1, 3))]
+    homes = {key: names[place % len(names)] for place, key in enumerate(instances)}
+    alone = [
+        (name, draw_setup(rng, instances=[key for key in instances if homes[key] == name]))
+        for name in dict.fromkeys(homes.values())
+    ]
+    first = alone[0][1].sources[0]
+    return replace(
+        alone[0][1],
+        sources=tuple(
+            replace(setup.sources[0], source=name, rules=first.rules, updating=first.updating) for name, setup in alone
+        ),
+        homes=homes,
+        # What is not configured is as the product has it.
+        policies={name: replace(policy, at_once=8, backoff=Backoff()) for name, policy in alone[0][1].policies.items()},
+        lease_ttl_s=rng.choice([30.0, 60.0, 120.0]),
     )
 
 

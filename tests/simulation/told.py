@@ -11,8 +11,9 @@ from tests.fakes.model_queue import Row, alert_key
 from tests.fakes.values import at
 from tests.simulation.history import as_told
 from tests.simulation.inbox import Inbox
-from tests.simulation.run import Story, seconds_of
-from watcher.core.model import Alert, AlertStatus, DeliveryState, Event, Notification, Suppression
+from tests.simulation.story import Story, seconds_of
+from watcher.core.model import Alert, AlertStatus, DeliveryState, Event, InstanceKey, Notification, Suppression
+from watcher.core.sharing import RECEIVER, lease_name
 
 _SOON_S = 30.0  # a receiver that takes again is told all that waits within this time
 _TAKEN_TO_BE_DOWN = 3  # so many different notifications refused, with none accepted in between
@@ -104,14 +105,16 @@ def _content(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
 
 def _order(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
     """First arrivals are in order for each instance; only what was taken up again may come late."""
-    latest: dict[str, Event] = {}
+    latest: dict[InstanceKey, Event] = {}
     for _, event in inbox.first_arrivals():
         if rows[event.id].delivery.id in story.requeued | story.operators.retried:
             continue
-        before = latest.setdefault(event.instance_id, event)
+        if story.served and (inbox.name, event.id) in story.in_flight:
+            continue  # of a replica that is stopped a try may arrive when another has gone on for long
+        before = latest.setdefault(event.key, event)
         if event.sequence < before.sequence:
             yield f"{inbox.name}: told of {_name(event)} after {_name(before)}"
-        latest[event.instance_id] = event
+        latest[event.key] = event
 
 
 def _duplicates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
@@ -131,7 +134,7 @@ def _duplicates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
 
 def _is_updated(story: Story, inbox: Inbox, event: Event) -> bool:
     """Whether it may be told again, because its reason was found later."""
-    return inbox.name in story.setup.watched.updating and event.id in story.explained
+    return inbox.name in story.setup.sources[0].updating and event.id in story.explained
 
 
 def _updates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
@@ -227,7 +230,7 @@ def _promptness(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
     if first_s is None:
         return
     last_s = max((each.at_s for each in inbox.accepted if each.at_s < first_s), default=0.0)
-    last_s = max([last_s, *(began_s for began_s, _ in story.lives if began_s < first_s)])
+    last_s = max(last_s, story.served_since(lease_name(RECEIVER, inbox.name), first_s)[0])
     refused = sum(any(last_s < at_s < first_s for at_s in tries) for tries in inbox.tried.values())
     if refused < _TAKEN_TO_BE_DOWN:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import random
 from bisect import bisect_right
@@ -192,6 +193,12 @@ class SimulatedCloud:
         self._gone: set[str] = set()
         self.run = 0
         self.answers: dict[str, list[Answer]] = {instance_id: [] for instance_id in world}
+
+    def of_run(self, run: int) -> SimulatedCloud:
+        """The same cloud as one of several watchers asks it."""
+        theirs = copy.copy(self)
+        theirs.run = run
+        return theirs
 
     async def show(self, instance_id: str) -> Instance:
         back_s = await self._travel(instance_id, "show", instance_id)

@@ -1,0 +1,246 @@
+"""Replicas of one run: started, started again, and what befalls them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
+from typing import Any
+
+from tests.simulation.freezing import OWNER, PROCESS, FreezingLoop
+from tests.simulation.replica import Replica
+from tests.simulation.shared_store import Line, SharedStore
+from tests.simulation.story import Story
+from tests.simulation.troubles import Kind, Trouble
+from watcher.core.clock import Clock
+
+_AT_MOST = 4
+_DRAINS_S = 25.0
+_TOPICS = ("deliveries", "quiet", "acknowledged", "roster")
+
+
+class Cluster:
+    """Those that are to run: each place has a replica, and another one soon after that has died."""
+
+    def __init__(
+        self,
+        story: Story,
+        *,
+        count: int,
+        troubles: Sequence[Trouble],
+        loop: FreezingLoop,
+        clock: Clock,
+        rng: random.Random,
+        tell: Callable[..., None],
+    ) -> None:
+        self._story = story
+        self._loop = loop
+        self._clock = clock
+        self._watcher_rng = rng
+        self._rng = random.Random(f"{story.seed} supervisor")
+        self._tell = tell
+        self._troubles = troubles
+        self._numbers = 0
+        self._wanted = count
+        self._places: list[asyncio.Task[None]] = []
+        self._running: dict[str, Replica] = {}
+        self._lines: dict[str, Line] = {}
+        self._deaths: dict[str, asyncio.Event] = {}
+        self._calm_since_s = 0.0
+        self.failed: asyncio.Future[None] = loop.create_future()
+        story.store.book.on_signal = self._signal
+        story.store.book.on_buried = self._buried
+        story.faults.crash = self._crash
+
+    @property
+    def up(self) -> list[Replica]:
+        """Those that run and can do something."""
+        return [each for each in self._running.values() if each.is_up and not self._loop.is_stopped(each.line.name)]
+
+    def anybody(self) -> Replica | None:
+        """One of those that run."""
+        up = self.up
+        return self._rng.choice(up) if up else None
+
+    async def play(self) -> None:
+        """Start, and let it befall them what is to."""
+        for _ in range(self._wanted):
+            self._open_place()
+        for trouble in self._troubles:
+            await self._clock.sleep(trouble.at_s - self._clock.monotonic())
+            self._befall(trouble)
+
+    def heal(self) -> None:
+        """From now on all is well."""
+        for replica in self._running.values():
+            self._reconnect(replica)
+            self._go_on(replica)
+        self._disturbed(0.0)
+
+    async def end(self) -> None:
+        """All are gone at once."""
+        for place in self._places:
+            place.cancel()
+        for name in self._running:
+            self._loop.continue_process(name)
+        await asyncio.gather(*self._places, return_exceptions=True)
+        self._story.lives.append((self._calm_since_s, self._clock.monotonic()))
+
+    def is_settled(self) -> bool:
+        """Whether all is held by those that run, and nobody has anything claimed."""
+        store = self._story.store
+        ids = {each.membership.replica_id for each in self.up}
+        held = [each.configured() for each in self.up]
+        holders = {name: row.holder for name, row in store.book.leases.items()}
+        return (
+            bool(ids)
+            and store.book.living.keys() == ids
+            and all(holders.get(name) in ids for names in held for name in names)
+            and not store.claimed()
+        )
+
+    # -- lives -----------------------------------------------------------------------------------------------------
+
+    def _open_place(self) -> None:
+        place = asyncio.ensure_future(self._keep_running())
+        place.add_done_callback(self._ended)
+        self._places.append(place)
+
+    def _ended(self, place: asyncio.Task[None]) -> None:
+        error = place.exception() if not place.cancelled() else None
+        if error is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def _keep_running(self) -> None:
+        """Have one run, and another when that has ended, for as long as so many are wanted."""
+        while len(self._running) < self._wanted:
+            self._numbers += 1
+            replica = self._new(self._numbers)
+            name, died = replica.line.name, asyncio.Event()
+            self._running[name], self._deaths[name] = replica, died
+            self._disturbed(0.0)
+            self._tell(f"-- {name} starts")
+            task = self._start(replica.run(), name, died)
+            try:
+                await died.wait()
+            finally:
+                replica.line.is_dead, replica.is_up = True, False
+                task.cancel()
+                [ended] = await asyncio.gather(task, return_exceptions=True)
+                del self._running[name], self._deaths[name]
+                self._disturbed(0.0)
+                self._tell(f"-- {name} is down", type(ended).__name__)
+            if isinstance(ended, Exception):
+                raise ended
+            down_s = self._rng.choice([0.0, self._rng.uniform(1, 10), self._rng.uniform(10, 120)])
+            await self._clock.sleep(down_s if self._story.faults.on else 1.0)
+
+    def _new(self, number: int) -> Replica:
+        story = self._story
+        line = self._lines[f"r{number}"] = Line(f"r{number}")
+
+        def store(replica_id: Callable[[], str]) -> SharedStore:
+            shared = SharedStore(
+                story.store,
+                story.faults,
+                self._clock,
+                tell=self._tell,
+                line=line,
+                replica_id=replica_id,
+                wrong=story.wrong.append,
+            )
+            shared.requeued, shared.explained = story.requeued, story.explained
+            return shared
+
+        return Replica(
+            story.setup,
+            number=number,
+            store=store,
+            line=line,
+            clouds={source: cloud.of_run(number) for source, cloud in story.clouds.items()},
+            inboxes=story.inboxes,
+            clock=self._clock,
+            rng=self._watcher_rng,
+            on_event=lambda event: story.found.append((self._clock.monotonic(), event)),
+            on_served=lambda lease, run: story.served.setdefault(lease, []).append((self._clock.monotonic(), run)),
+            tell=self._tell,
+            wrong=story.wrong.append,
+        )
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str, died: asyncio.Event) -> asyncio.Task[None]:
+        inside = copy_context()
+        for owned in (PROCESS, OWNER):
+            inside.run(owned.set, name)
+        task = self._loop.create_task(work, context=inside)
+        task.add_done_callback(lambda _: died.set())
+        return task
+
+    # -- what befalls them -----------------------------------------------------------------------------------------
+
+    def _befall(self, trouble: Trouble) -> None:
+        if not self._story.faults.on or not self.up:
+            return
+        up = self.up
+        replica = up[int(trouble.chosen * len(up))]
+        self._tell(f"-- {replica.line.name} is {trouble.kind}, for {trouble.lasts_s:.0f} s")
+        match trouble.kind:
+            case Kind.KILLED:
+                self._deaths[replica.line.name].set()
+            case Kind.STOPPED:
+                self._loop.stop_process(replica.line.name)
+                self._loop.call_later(trouble.lasts_s, self._go_on, replica)
+            case Kind.CUT:
+                replica.line.cut_until_s, replica.line.hangs = self._clock.monotonic() + trouble.lasts_s, trouble.hangs
+                self._loop.call_later(trouble.lasts_s, self._reconnect, replica)
+            case Kind.DRAINED:
+                replica.stop()
+            case Kind.ROLLED:
+                for place, each in enumerate(up):
+                    self._loop.call_later(place * _DRAINS_S, each.stop)
+                self._disturbed(len(up) * _DRAINS_S)
+            case Kind.JOINED if self._wanted < _AT_MOST:
+                self._wanted += 1
+                self._open_place()
+            case Kind.LEFT if self._wanted > 1:
+                self._wanted -= 1
+                replica.stop()
+            case _:
+                return
+        self._disturbed(trouble.lasts_s)
+
+    def _go_on(self, replica: Replica) -> None:
+        if self._loop.is_stopped(replica.line.name):
+            self._tell(f"-- {replica.line.name} goes on")
+            self._loop.continue_process(replica.line.name)
+
+    def _reconnect(self, replica: Replica) -> None:
+        replica.line.cut_until_s = float("-inf")
+        for topic in _TOPICS if replica.is_up else ():
+            replica.signalled(topic)
+
+    def _crash(self) -> None:
+        """The one whose doing it is dies in the middle of it."""
+        name = OWNER.get()
+        if name in self._deaths and not self._loop.is_stopped(name):
+            self._deaths[name].set()
+
+    def _disturbed(self, lasts_s: float) -> None:
+        """Polling may go from one to another until some time after."""
+        now_s = self._clock.monotonic()
+        if now_s > self._calm_since_s:
+            self._story.lives.append((self._calm_since_s, now_s))
+        self._calm_since_s = max(self._calm_since_s, now_s + lasts_s + 2 * self._story.setup.lease_ttl_s + _DRAINS_S)
+
+    # -- what the store says ---------------------------------------------------------------------------------------
+
+    def _signal(self, topic: str) -> None:
+        for replica in self._running.values():
+            if replica.is_up and not replica.line.is_cut(self._clock.monotonic()):
+                replica.signalled(topic)
+
+    def _buried(self, replica_id: str) -> None:
+        """What it had under way may be sent again by others."""
+        self._tell("--", replica_id, "is buried")
+        name = replica_id.partition(".")[0]
+        self._story.in_flight |= self._lines[name].open_tries
