@@ -153,6 +153,25 @@ class TestOpening:
 class TestRestarts:
     """Servers come and go."""
 
+    async def test_a_password_that_is_renewed_is_read_again(self, own_server: Postgres) -> None:
+        name = own_server.database().rpartition("/")[2]
+        own_server.execute("GRANT ALL ON SCHEMA public TO watcher", database=name)
+        urls = [f"postgresql://watcher:{word}@127.0.0.1:{own_server.port}/{name}" for word in ("right", "renewed")]
+        present = urls[0]
+        store = await open_store(present, read_url=lambda: present)
+        try:
+            await store.commit([course(KEYS[0], "BUILT")], now=at(0))
+            await asyncio.to_thread(own_server.execute, "ALTER ROLE watcher PASSWORD 'renewed'")
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'watcher'"
+            await asyncio.to_thread(own_server.execute, ended)
+            with pytest.raises(StoreError, match="password authentication failed"):
+                await store.load("prod")
+            present = urls[1]
+            assert len(await store.load("prod")) == 1
+        finally:
+            await store.close()
+            await asyncio.to_thread(own_server.execute, "ALTER ROLE watcher PASSWORD 'right'")
+
     @pytest.mark.parametrize("mode", ["fast", "immediate"])
     async def test_it_works_again_when_the_server_does(self, own_server: Postgres, mode: str) -> None:
         store = await open_store(own_server.database())

@@ -114,8 +114,10 @@ class Daemon:
         Raises ConfigurationError or StoreError when it cannot start.
         """
         async with AsyncExitStack() as stack:
+            url = self._settings.store.required_secret("url")
             store = await open_store(
-                self._settings.store.required_secret("url").reveal(),
+                url.reveal(),
+                read_url=url.reveal,
                 lease_ttl_s=self._settings.cluster.lease_ttl.total_seconds(),
             )
             stack.push_async_callback(store.close)
@@ -131,9 +133,9 @@ class Daemon:
             server = self._server()
             stack.push_async_callback(server.close)
             self._sources.swap(sources)
-            url = await server.start()
-            on_started(url)
-            self._service.ready(f"serving {url}")
+            served = await server.start()
+            on_started(served)
+            self._service.ready(f"serving {served}")
             self._metrics(ConfigurationApplied(self._clock.now()))
             if not store.is_shared:
                 await self._settler.settle()

@@ -10,7 +10,7 @@ from watcher.core.model import DeliveryState
 from watcher.core.sharing import subject_of
 from watcher.store.database import Database
 from watcher.store.signals import DELIVERIES, tell
-from watcher.store.tables import deliveries
+from watcher.store.tables import deliveries, is_waiting
 
 IN_ONE_QUERY = 5000
 PENDING = deliveries.c.state == DeliveryState.PENDING.value
@@ -27,13 +27,15 @@ class Claims(Database):
         mine, earlier = self._lease.claimant, _EARLIER.c
         is_behind = exists().where(
             earlier.receiver == deliveries.c.receiver,
-            earlier.state == DeliveryState.PENDING.value,
+            is_waiting(_EARLIER),
             earlier.source == deliveries.c.source,
             earlier.instance_id == deliveries.c.instance_id,
             earlier.id < deliveries.c.id,
             earlier.claimed_by != mine,
         )
-        return [or_(deliveries.c.claimed_by.is_(None), deliveries.c.claimed_by == mine), ~is_behind]
+        # No id is negative: said so that the planner looks for what is ahead of each, and does not join all with all.
+        is_next = or_(deliveries.c.id < 0, ~is_behind)
+        return [or_(deliveries.c.claimed_by.is_(None), deliveries.c.claimed_by == mine), is_next]
 
     async def claim(self, ids: Collection[int]) -> frozenset[int]:
         """Of these pending deliveries those that nobody else sends, and will before they are recorded."""

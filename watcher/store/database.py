@@ -119,7 +119,10 @@ def store_errors(verb: str) -> Iterator[None]:
     """Turn what the database says into a StoreError of one line, without the statement and its values."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except Exception as error:
+        # The driver's InternalClientError, of a connection that the server is just ending, is not SQLAlchemy's.
+        if not isinstance(error, (SQLAlchemyError, OSError)) and not type(error).__module__.startswith("asyncpg."):
+            raise
         raise StoreError(f"cannot {verb} the store: {reason_of(error)}") from error
 
 

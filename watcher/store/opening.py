@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -13,10 +15,17 @@ from watcher.store.store import Store
 _LEASE_TTL_S = 15.0
 
 
-async def open_store(url: str, *, lease_ttl_s: float = _LEASE_TTL_S, limits: Limits = DEFAULT_LIMITS) -> Store:
+async def open_store(
+    url: str,
+    *,
+    read_url: Callable[[], str] | None = None,
+    lease_ttl_s: float = _LEASE_TTL_S,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Store:
     """Open `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/database`.
 
-    `lease_ttl_s` is how long replicas on PostgreSQL may not be heard of: no transaction is left open for as long.
+    `read_url` reads it anew for each connection to a PostgreSQL, where its password may be renewed. `lease_ttl_s` is
+    how long replicas may not be heard of: no transaction is left open for as long.
     Raises ConfigurationError for another kind of URL, or one whose driver is not installed; StoreError when the store
     cannot be used, or is in use.
     """
@@ -28,7 +37,7 @@ async def open_store(url: str, *, lease_ttl_s: float = _LEASE_TTL_S, limits: Lim
             raise ConfigurationError(
                 "store.url: PostgreSQL needs its driver: pip install 'watcher[postgres]'"
             ) from None
-        return await open_postgres(url, lease_ttl_s=lease_ttl_s, limits=limits)
+        return await open_postgres(read_url or (lambda: url), lease_ttl_s=lease_ttl_s, limits=limits)
     try:
         parsed = make_url(url)
     except ArgumentError:

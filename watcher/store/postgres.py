@@ -36,12 +36,13 @@ class _UnusableError(ConnectionError):
     """What the driver makes nothing of."""
 
 
-async def open_postgres(url: str, *, lease_ttl_s: float, limits: Limits) -> Store:
-    """Open the database and bring its schema up to date; raises ConfigurationError or StoreError."""
-    if re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].count("@") > 1:
-        raise ConfigurationError(_NOT_UNDERSTOOD)  # else a part of the password is taken for a host, and asked for
+async def open_postgres(read_url: Callable[[], str], *, lease_ttl_s: float, limits: Limits) -> Store:
+    """Open the database and bring its schema up to date; raises ConfigurationError or StoreError.
+
+    The URL is read for each connection: its password may be renewed.
+    """
     try:
-        await _migrate(url, limits)
+        await _migrate(read_url, limits)
     except StoreError as error:
         if isinstance(error.__cause__, _UnusableError):
             raise ConfigurationError(str(error.__cause__)) from None
@@ -49,14 +50,14 @@ async def open_postgres(url: str, *, lease_ttl_s: float, limits: Limits) -> Stor
     idle_s = max(1.0, lease_ttl_s * _IDLE_SHARE)
     sessions = f"watcher {__version__} {secrets.token_hex(4)}"
     settings = {**_settings(limits, idle_s=idle_s), "application_name": sessions}
-    connect = _connect(url, limits, command_s=limits.command_s, settings=settings)
+    connect = _connect(read_url, limits, command_s=limits.command_s, settings=settings)
     engine = _engine(connect, pool_size=_AT_ONCE, max_overflow=0, pool_timeout=limits.pool_s)
     vital = _engine(connect, pool_size=1, max_overflow=1, pool_timeout=limits.pool_s)
     return Store(engine, vital=vital, writers=_AT_ONCE // 2, sessions=sessions)
 
 
-async def _migrate(url: str, limits: Limits) -> None:
-    connect = _connect(url, limits, command_s=None, settings={})
+async def _migrate(read_url: Callable[[], str], limits: Limits) -> None:
+    connect = _connect(read_url, limits, command_s=None, settings={})
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         await migrate(engine)
@@ -83,8 +84,21 @@ def _settings(limits: Limits, *, idle_s: float) -> dict[str, str]:
     }
 
 
-def _connect(url: str, limits: Limits, *, command_s: float | None, settings: dict[str, str]) -> Connect:
+def _read(read_url: Callable[[], str]) -> str:
+    try:
+        url = read_url()
+    except ConfigurationError as error:  # while a file is replaced, perhaps
+        raise _UnusableError(str(error)) from None
+    if re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].count("@") > 1:
+        raise _UnusableError(_NOT_UNDERSTOOD)  # else a part of the password is taken for a host, and asked for
+    return url
+
+
+def _connect(
+    read_url: Callable[[], str], limits: Limits, *, command_s: float | None, settings: dict[str, str]
+) -> Connect:
     async def connect() -> Any:
+        url = _read(read_url)
         # Of several hosts, the one that takes writes: after a failover it is another.
         try:
             return await asyncpg.connect(

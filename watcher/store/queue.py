@@ -29,7 +29,7 @@ from watcher.store.database import is_held
 from watcher.store.rows import attempt_row, delivery_of, optional_time, report_of, to_ms
 from watcher.store.signals import DELIVERIES, tell
 from watcher.store.states import alert_key
-from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events
+from watcher.store.tables import acknowledgements, alert_receivers, deliveries, events, is_waiting
 
 _Bound = dict[tuple[str, int, str], tuple[bool, bool]]
 """For fingerprint, beginning and receiver: whether it was told, and whether it is over and its end is not to come."""
@@ -39,7 +39,7 @@ _QUIET = (Suppression.SILENCE.value, Suppression.MAINTENANCE.value)
 _EARLIER = deliveries.alias("earlier")
 _WAITS_FOR_EARLIER = exists().where(
     _EARLIER.c.receiver == deliveries.c.receiver,
-    _EARLIER.c.state == DeliveryState.PENDING.value,
+    is_waiting(_EARLIER),
     _EARLIER.c.source == deliveries.c.source,
     _EARLIER.c.instance_id == deliveries.c.instance_id,
     _EARLIER.c.id < deliveries.c.id,
@@ -51,7 +51,7 @@ _WAITING = (
     select(deliveries.c.id, deliveries.c.source, deliveries.c.instance_id, deliveries.c.digest_id, deliveries.c.size)
     .where(
         _OF_RECEIVER,
-        PENDING,
+        is_waiting(deliveries),
         _IS_DUE,
         or_(deliveries.c.digest_id.is_not(None), ~_WAITS_FOR_EARLIER),
     )

@@ -45,3 +45,10 @@ def upgrade() -> None:
         "alert_receivers_ended", "alert_receivers", ["ended_at_ms"], sqlite_where=ended, postgresql_where=ended
     )
     op.create_index("notes_by_time", "notes", ["written_at_ms"])
+    waits = sa.text("state || '' = 'pending'")
+    for name, columns in {
+        "deliveries_oldest_first": ["receiver", "id"],
+        "deliveries_in_order": ["receiver", "source", "instance_id", "id"],
+    }.items():
+        op.drop_index(name, "deliveries")
+        op.create_index(name, "deliveries", columns, sqlite_where=waits, postgresql_where=waits)
