@@ -13,6 +13,7 @@ from tests.contract.stores import KEYS, course
 from tests.fakes.values import at
 from watcher.core.model import DeliveryState
 from watcher.core.ports import Wanted
+from watcher.core.sharing import Lease
 from watcher.store import Store
 from watcher.store.rows import to_ms
 
@@ -63,6 +64,28 @@ async def test_what_is_pending_is_not_read_for_each_event_that_is_forgotten(real
         assert not _BY_STATE.search(plan), f"{statement}\n{plan}"
 
 
+async def test_what_is_due_is_found_at_once_though_nothing_was_pending_when_it_was_counted(real_store: Store) -> None:
+    await _fill(real_store)
+    pending, asked = 1000, list[tuple[str, Any]]()
+    async with real_store.engine.execution_options(write=True).begin() as connection:
+        await connection.execute(text("UPDATE deliveries SET state = 'pending' WHERE id <= :last"), {"last": pending})
+    with _listening(real_store, asked):
+        served = real_store.under(Lease("receiver/hooks", "a", 1))
+        assert len(await served.waiting("hooks", now=at(100), limit=pending)) == pending
+    [(statement, parameters)] = asked
+    if real_store.is_shared:
+        plan = await _plan(real_store, statement, parameters, how="(ANALYZE, TIMING OFF) ")
+        assert _looked_at(plan) <= 10 * pending, plan
+
+
+def _looked_at(plan: str) -> int:
+    """How many rows all of it read or threw away, again and again."""
+    return sum(
+        int(loops) * sum(map(int, [rows, *re.findall(r"Rows Removed by .*: (\d+)", rest)]))
+        for rows, loops, rest in re.findall(r"actual rows=(\d+) loops=(\d+)\)((?:(?!actual rows).|\n)*)", plan)
+    )
+
+
 async def _ask(store: Store) -> None:
     receiver, now = "hooks", at(100)
     await store.waiting(receiver, now=now, limit=100)
@@ -105,8 +128,8 @@ def _listening(store: Store, asked: list[tuple[str, Any]]) -> Iterator[None]:
         event.remove(store.engine.sync_engine, "before_cursor_execute", hear)
 
 
-async def _plan(store: Store, statement: str, parameters: Any) -> str:
-    explain = "EXPLAIN " if store.is_shared else "EXPLAIN QUERY PLAN "
+async def _plan(store: Store, statement: str, parameters: Any, *, how: str = "") -> str:
+    explain = f"EXPLAIN {how}" if store.is_shared else "EXPLAIN QUERY PLAN "
     async with store.engine.connect() as connection:
         if store.is_shared:
             driver: Any = (await connection.get_raw_connection()).driver_connection
