@@ -35,7 +35,7 @@ async def listen(engine: AsyncEngine, listener: Listener, *, clock: Clock) -> No
     while True:
         try:
             await _listen(engine, listener, clock=clock)
-        except (SQLAlchemyError, PostgresError, InterfaceError, OSError, TimeoutError):
+        except (SQLAlchemyError, PostgresError, InterfaceError, InternalClientError, OSError, TimeoutError):
             await clock.sleep(_AGAIN_S)
 
 
