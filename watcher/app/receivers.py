@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from watcher.core.clock import Clock
-from watcher.core.errors import StoreError
+from watcher.core.errors import LeaseLostError, StoreError
 from watcher.core.facts import Observer
 from watcher.core.ports import Receiver, StandingReceiver
 from watcher.delivery import DeliveryWorker, QuietKeeper, Refresher
@@ -20,6 +19,8 @@ from watcher.receivers.base import ReceiverTools
 from watcher.receivers.links import Links
 from watcher.settings import Settings
 from watcher.store import Store
+
+_STORE_AGAIN_S = 1.0
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 """Has something run for as long as the daemon does, under this name."""
@@ -250,12 +251,22 @@ class Receivers:
 
         async def leave() -> None:
             await asyncio.wait([served.working])
-            with suppress(StoreError):
-                await served.store.unclaim()
+            while not await self._has_unclaimed(served.store):
+                await self._clock.sleep(_STORE_AGAIN_S)
 
         for task in (served.working, self._spawn(leave(), "leaving")):
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    async def _has_unclaimed(self, store: Store) -> bool:
+        """Whether others may send what was claimed here: until then nobody would."""
+        try:
+            await store.unclaim()
+        except LeaseLostError:
+            return True
+        except StoreError:
+            return False
+        return True
 
     def _close_after(
         self, work: asyncio.Future[Any], receiver: Receiver, refreshing: asyncio.Task[None] | None
