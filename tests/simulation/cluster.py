@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -14,9 +15,11 @@ from tests.simulation.shared_store import Line, SharedStore
 from tests.simulation.story import Story
 from tests.simulation.troubles import Kind, Trouble
 from watcher.core.clock import Clock
+from watcher.core.sharing import RECEIVER, SOURCE, kind_of
 
 _AT_MOST = 4
 _DRAINS_S = 25.0
+_RESTARTS = 0.5  # of the times that the store was ill its server is new then
 _TOPICS = ("deliveries", "quiet", "acknowledged", "roster")
 
 
@@ -67,6 +70,9 @@ class Cluster:
         """Start, and let it befall them what is to."""
         for _ in range(self._wanted):
             self._open_place()
+        for spell in self._story.faults.store:
+            if self._rng.random() < _RESTARTS:
+                self._loop.call_at(spell.ends_s, self._restart_server)
         for trouble in self._troubles:
             await self._clock.sleep(trouble.at_s - self._clock.monotonic())
             self._befall(trouble)
@@ -87,18 +93,23 @@ class Cluster:
         await asyncio.gather(*self._places, return_exceptions=True)
         self._story.lives.append((self._calm_since_s, self._clock.monotonic()))
 
-    def is_settled(self) -> bool:
-        """Whether all is held by those that run, and nobody has anything claimed."""
-        store = self._story.store
-        ids = {each.membership.replica_id for each in self.up}
-        held = [each.configured() for each in self.up]
+    def unsettled(self) -> Iterator[str]:
+        """What is not as it must be when all has been well for long."""
+        store, up = self._story.store, self.up
+        ids = {each.membership.replica_id: each.configured() for each in up}
+        if len(up) != self._wanted or store.book.living.keys() != ids.keys():
+            yield f"{self._wanted} replicas are to run, {sorted(ids)} do, and {sorted(store.book.living)} are known"
         holders = {name: row.holder for name, row in store.book.leases.items()}
-        return (
-            bool(ids)
-            and store.book.living.keys() == ids
-            and all(holders.get(name) in ids for names in held for name in names)
-            and not store.claimed()
-        )
+        free = sorted(name for names in ids.values() for name in names if holders.get(name) not in ids)
+        if free:
+            yield f"nobody holds {free}"
+        for kind in (SOURCE, RECEIVER):
+            held = Counter(holder for name, holder in holders.items() if kind_of(name) == kind)
+            counts = [held[replica_id] for replica_id in ids]
+            if max(counts, default=0) - min(counts, default=0) > 1:
+                yield f"of each {kind} there are {counts}"
+        for row in store.claimed():
+            yield f"{row.claimed_by} has claimed a delivery to {row.delivery.receiver}, which is {row.state}"
 
     # -- lives -----------------------------------------------------------------------------------------------------
 
@@ -231,6 +242,11 @@ class Cluster:
         if now_s > self._calm_since_s:
             self._story.lives.append((self._calm_since_s, now_s))
         self._calm_since_s = max(self._calm_since_s, now_s + lasts_s + 2 * self._story.setup.lease_ttl_s + _DRAINS_S)
+
+    def _restart_server(self) -> None:
+        if self._story.faults.on:
+            self._tell("-- the server is new")
+            self._story.store.book.up_since_s = self._clock.monotonic()
 
     # -- what the store says ---------------------------------------------------------------------------------------
 
