@@ -99,6 +99,19 @@ def test_every_recording_rule_is_used_and_only_what_is_recorded_is() -> None:
     assert all(re.fullmatch(r"[a-z_]+:watcher_\w+:\w+", name) for name in recorded)
 
 
+def test_what_several_replicas_may_show_is_asked_for_as_it_is_recorded() -> None:
+    """Counting each thing once is done in one place; who polls a source is asked for by replica."""
+    once = {rule["record"].split(":")[1] for rule in rules(RECORDING) if rule["record"].endswith((":max", ":min"))}
+    of_each_replica = {"watcher_store_up", "watcher_replicas"}
+    asked = [(name, rule["expr"]) for name, rule in alerts().items()]
+    asked += [(query.panel, query.expression) for path in DASHBOARDS for query in queries(path)]
+    raw = {(name, selector.metric) for name, expression in asked for selector in selectors(expression)}
+    assert {(name, metric) for name, metric in raw if metric in once - of_each_replica} == {
+        ("WatcherSourcePolledTwice", "watcher_source_up"),
+        ("Who polls what", "watcher_source_up"),
+    }
+
+
 def test_the_commands_that_runbook_and_alerts_name_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     commands = set(re.findall(r"^│ ([a-z][a-z-]+) ", capsys.readouterr().out, re.MULTILINE))

@@ -18,7 +18,9 @@ SBOM = ("-W", "ignore", "-m", "cyclonedx_py", "requirements", "--output-reproduc
 
 def runtime_packages() -> dict[str, str]:
     """The version of every package that is installed with the watcher."""
-    return dict(re.findall(r"^([a-z0-9_.-]+)==([^\s;]+)", RUNTIME.read_text(encoding="utf-8"), re.MULTILINE))
+    return dict(
+        re.findall(r"^([a-z0-9_.-]+)(?:\[\w+\])?==([^\s;]+)", RUNTIME.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def made(folder: Path, name: str) -> bytes:
