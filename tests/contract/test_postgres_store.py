@@ -7,18 +7,21 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from tests.components import free_port
-from tests.contract.stores import KEYS, course, deliver, heads, until_somebody_waits
+from tests.contract.stores import KEYS, course, deliver, heads, sqlite_url, until_somebody_waits
 from tests.fakes.values import at
 from tests.postgres import Postgres, postgres
 from watcher.core.errors import ConfigurationError, StoreError
 from watcher.core.ports import Wanted
+from watcher.core.sharing import Replica
 from watcher.store import Store, open_store
 from watcher.store.limits import Limits
+from watcher.store.moving import move
 
 _OPEN = """
 import asyncio, sys
@@ -99,6 +102,24 @@ class TestOpening:
         postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         with pytest.raises(StoreError, match=r"cannot open the store: .*read-write"):
             await open_store(postgres_url)
+
+    async def test_a_user_with_a_schema_of_its_own_and_nothing_else(self, own_server: Postgres, tmp_path: Path) -> None:
+        name = own_server.database().rpartition("/")[2]
+        own_server.execute("CREATE SCHEMA watcher AUTHORIZATION watcher", database=name)
+        own_server.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC", database=name)
+        url = f"postgresql://watcher:right@127.0.0.1:{own_server.port}/{name}"
+        replica = Replica(id="one", name="one", version="1", started_at=at(0), seen_at=at(0))
+        store = await open_store(url)
+        try:
+            await store.join(replica, lasts_s=60)
+            assert await store.beat(replica, lasts_s=60, buries=True) is not None
+            await store.commit([course(KEYS[0], "BUILDING", "ERROR")], now=at(15))
+            assert len(await deliver(store, 60)) == 2
+            await store.leave("one")
+        finally:
+            await store.close()
+        moved = await move(source=url, target=sqlite_url(tmp_path), on_progress=lambda *_: None)
+        assert moved["events"] == 2
 
     async def test_of_two_hosts_the_one_that_is_up(self, postgres_url: str) -> None:
         up = postgres_url.partition("@")[2]
