@@ -20,7 +20,7 @@ class Forgetting(Protocol):
     """What can be made to forget."""
 
     async def prune(self, *, before: datetime, limit: int) -> int:
-        """Forget at most so many events of before that time; how many. Raises StoreError."""
+        """Forget a step's worth of what is older; as much as `limit`: there may be more. Raises StoreError."""
         ...
 
 
