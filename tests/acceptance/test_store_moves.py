@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import re
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -16,9 +20,13 @@ import pytest
 
 from tests.acceptance.process import Watcher, command, configuration, running
 from tests.acceptance.test_bulk import instances
+from tests.contract.stores import course
 from tests.fakes.sink import Received, Reply, Sink
+from tests.fakes.values import at
 from tests.postgres import Postgres
+from watcher.core.model import InstanceKey
 from watcher.simulator import Simulator
+from watcher.store import open_store
 
 pytestmark = pytest.mark.unmeasured
 
@@ -197,3 +205,44 @@ async def test_a_postgresql_store_from_a_dump_made_while_it_ran(
     await _from_backup(
         house, postgres_url, lambda: postgres_server.run("pg_dump", "-Fc", "-f", dump, postgres_url), restore
     )
+
+
+async def test_interrupted_on_a_terminal_it_has_moved_nothing_and_can_begin_again(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    source = f"sqlite:///{tmp_path / 'watcher.db'}"
+    store = await open_store(source)
+    await store.commit([course(InstanceKey("prod", str(number)), "BUILDING") for number in range(4000)], now=at(0))
+    await store.close()
+    arguments = ("store", "migrate", "--from", source, "--to", postgres_url)
+    terminal, end = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "watcher", *arguments),
+        env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": "120"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=end,
+    )
+    os.close(end)
+    shown, struck = "", False
+    while data := await asyncio.to_thread(_read, terminal):
+        shown += data.decode(errors="replace")
+        if not struck and re.search(r"events.*500/4000", shown):
+            struck = True
+            process.send_signal(signal.SIGINT)
+    os.close(terminal)
+    out, _ = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert shown.rstrip().endswith("watcher: interrupted")
+    target = await open_store(postgres_url)
+    assert await target.history() == []
+    await target.close()
+    code, told, _ = await command(*arguments, cwd=tmp_path)
+    assert (code, ["events", "4000"] in [line.split() for line in told.splitlines()]) == (0, True)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # so a terminal ends
+        return b""
