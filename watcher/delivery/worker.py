@@ -155,6 +155,7 @@ class DeliveryWorker:
 
     async def _turn(self) -> float | None:
         """Record what ended, start what is due; how long there is nothing more to do, None when drained."""
+        was_leaving = self._leaving
         try:
             await self._mind_the_clock()
             await self._record()
@@ -162,8 +163,10 @@ class DeliveryWorker:
                 await self._look_around()
             started = 0 if self._leaving else await self._start_due()
             idle_s = 0.0 if started else await self._idle_s()
-        except LeaseLostError:  # what is under way here is for whoever serves the receiver now
-            return None if self._leaving else _MAY_AGAIN_S
+        except LeaseLostError:
+            # Whoever leaves writes nothing but records, and may for as long as the replica lives. Who has left in the
+            # middle of this turn ends, and records, what is under way.
+            return None if was_leaving else _MAY_AGAIN_S
         except StoreError as error:
             self._store_failures += 1
             self._observer(StoreFailed(f"receiver {self._receiver.name}", error, first=self._store_failures == 1))
