@@ -119,6 +119,16 @@ async def test_check_online(cloud: Simulator, tmp_path: Path) -> None:
     assert len(err.splitlines()) == 2
 
 
+async def test_check_online_reaches_the_database(cloud: Simulator, postgres_url: str, tmp_path: Path) -> None:
+    for url, said in (
+        (postgres_url, ""),
+        (postgres_url.rpartition("/")[0] + "/nowhere", 'cannot open the store: database "nowhere" does not exist'),
+    ):
+        config = configuration(cloud, tmp_path, discover=[{}], receivers=[], store={"url": url})
+        code, _, err = await command("check", "-c", str(config), "--online", cwd=tmp_path)
+        assert (code, err.partition(": ")[2].strip()) == (1 if said else 0, said)
+
+
 async def test_check_online_with_a_wrong_password(cloud: Simulator, tmp_path: Path) -> None:
     credentials = cloud.credentials
     auth = {"method": "password", "user": credentials.user, "domain": credentials.domain, "password": "canary"}

@@ -12,10 +12,11 @@ from watcher.cli.look import look_at_all
 from watcher.cli.options import ConfigOption, print_errors
 from watcher.cli.receiver_test import open_receiver
 from watcher.cli.routes import where_errors_go
-from watcher.core.errors import DeliveryError
+from watcher.core.errors import ConfigurationError, DeliveryError, StoreError
 from watcher.logging import configure_logging
 from watcher.policies import tls
 from watcher.settings import Finding, InvalidConfiguration, Settings, load
+from watcher.store import reach_store
 
 
 def check(
@@ -23,7 +24,8 @@ def check(
     online: Annotated[
         bool,
         typer.Option(
-            "--online", help="Also authenticate, look each instance up, and reach each receiver without sending."
+            "--online",
+            help="Also authenticate, look each instance up, and reach the database and, without sending, each receiver.",
         ),
     ] = False,
 ) -> int:
@@ -58,6 +60,10 @@ def check(
 async def _look_online(settings: Settings) -> list[str]:
     looks = await look_at_all(settings)
     problems = [problem for look in looks for problem in look.problems]
+    try:
+        await reach_store(settings.store.required_secret("url").reveal())
+    except (ConfigurationError, StoreError) as error:
+        problems.append(str(error))
     for section in settings.receivers:
         receiver = open_receiver(section, settings)
         try:

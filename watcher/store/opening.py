@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -13,6 +14,17 @@ from watcher.store.sqlite import open_sqlite
 from watcher.store.store import Store
 
 _LEASE_TTL_S = 15.0
+
+
+async def reach_store(url: str, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Connect to a PostgreSQL and change nothing in it; a file needs no reaching.
+
+    Raises ConfigurationError or StoreError.
+    """
+    if _is_postgres(url):
+        with _needs_driver():
+            from watcher.store.postgres import reach_postgres  # noqa: PLC0415 - an extra's driver
+        await reach_postgres(lambda: url, limits=limits)
 
 
 async def open_store(
@@ -29,14 +41,9 @@ async def open_store(
     Raises ConfigurationError for another kind of URL, or one whose driver is not installed; StoreError when the store
     cannot be used, or is in use.
     """
-    scheme = url.partition(":")[0]
-    if scheme in ("postgresql", "postgres"):
-        try:
+    if _is_postgres(url):
+        with _needs_driver():
             from watcher.store.postgres import open_postgres  # noqa: PLC0415 - an extra's driver
-        except ImportError:
-            raise ConfigurationError(
-                "store.url: PostgreSQL needs its driver: pip install 'watcher[postgres]'"
-            ) from None
         return await open_postgres(read_url or (lambda: url), lease_ttl_s=lease_ttl_s, limits=limits)
     try:
         parsed = make_url(url)
@@ -45,3 +52,15 @@ async def open_store(
     if parsed.drivername != "sqlite":
         raise ConfigurationError(f"store.url: {parsed.drivername} is no store: use sqlite:///… or postgresql://…")
     return await open_sqlite(parsed)
+
+
+def _is_postgres(url: str) -> bool:
+    return url.partition(":")[0] in ("postgresql", "postgres")
+
+
+@contextmanager
+def _needs_driver() -> Iterator[None]:
+    try:
+        yield
+    except ImportError:
+        raise ConfigurationError("store.url: PostgreSQL needs its driver: pip install 'watcher[postgres]'") from None

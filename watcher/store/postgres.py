@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from watcher import __version__
 from watcher.core.errors import ConfigurationError, StoreError
+from watcher.store.database import reason_of
 from watcher.store.limits import Limits
 from watcher.store.schema import migrate
 from watcher.store.store import Store
@@ -34,6 +35,17 @@ Connect = Callable[[], Awaitable[Any]]
 
 class _UnusableError(ConnectionError):
     """What the driver makes nothing of."""
+
+
+async def reach_postgres(read_url: Callable[[], str], *, limits: Limits) -> None:
+    """Connect, and no more; raises ConfigurationError or StoreError."""
+    try:
+        connection = await _connect(read_url, limits, command_s=limits.command_s, settings={})()
+    except _UnusableError as error:
+        raise ConfigurationError(str(error)) from None
+    except OSError as error:
+        raise StoreError(f"cannot open the store: {reason_of(error)}") from error
+    await connection.close(timeout=limits.connect_s)
 
 
 async def open_postgres(read_url: Callable[[], str], *, lease_ttl_s: float, limits: Limits) -> Store:
