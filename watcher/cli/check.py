@@ -25,7 +25,7 @@ def check(
         bool,
         typer.Option(
             "--online",
-            help="Also authenticate, look each instance up, and reach the database and, without sending, each receiver.",
+            help="Also authenticate, look each instance up, reach the database, and each receiver without sending.",
         ),
     ] = False,
 ) -> int:
