@@ -78,9 +78,13 @@ async def test_nobody_is_told_twice_where_watcher_tells_alertmanager_itself(tmp_
         own = {"alertname": "error", **prod, "instance_id": "1"}
         again = {"alertname": "WatcherInstanceError", "watcher_alert": "error"}
         other = {"alertname": "WatcherInstanceStuck", "watcher_alert": "stuck"}
+        down = {"alertname": "WatcherDown", "job": "watcher", "namespace": "east"}
+        late = {"alertname": "WatcherPollingLate", "job": "watcher", "source": "prod"}
         sent = [own, {**again, **prod}, {**again, **lab}, {**other, **prod}]
+        sent += [down, {**late, "namespace": "east"}, {**late, "namespace": "west"}]
         alerts = [{"labels": labels} for labels in sent]
         async with server.session.post(f"{server.url}/api/v2/alerts", json=alerts) as response:
             assert response.status == 200
         told = [alert["labels"] for alert in await server.get("alerts", inhibited="false")]
-        assert sorted(told, key=str) == sorted([own, {**again, **lab}, {**other, **prod}], key=str)
+        wanted = [own, {**again, **lab}, {**other, **prod}, down, {**late, "namespace": "west"}]
+        assert sorted(told, key=str) == sorted(wanted, key=str)
