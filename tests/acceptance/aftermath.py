@@ -1,0 +1,165 @@
+"""What must hold when replicas were disturbed, and how long it took others to take over."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tests.acceptance.books import Tenure, Write
+from tests.acceptance.cast import INTERVAL_S, LEASE_TTL_S, Poll
+from tests.acceptance.disturbances import LOST, Blow
+from tests.acceptance.letters import AT_ONCE, Letter, MoodySink
+from tests.acceptance.play import Actor
+
+_RECORD_S = 5.0  # from the arrival of a letter to the record of its answer: the answer, the transaction, a busy machine
+_LATE_S = 2.0  # what was under way when a lease was lost, since the process could act again
+_AFTER_BLOW = timedelta(seconds=_RECORD_S)
+
+_MACHINE_S = 1.0  # what a machine that does other things, too, may add
+
+Figures = Sequence[float]
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """One lease of one that was lost: how long until it was free, another held it, and (sources) polled it."""
+
+    blow: Blow
+    lease: str
+    freed_s: float
+    held_s: float
+    polled_s: float | None
+
+
+def take_overs(
+    blows: Iterable[Blow], tenure: Tenure, polls: Sequence[Poll], instances: dict[str, list[str]]
+) -> list[TakeOver]:
+    """Of all that the lost ones held. `instances` are those of each source's lease."""
+    found: list[TakeOver] = []
+    for blow in blows:
+        for lease in tenure.held_by(blow.life, blow.began) if blow.kind in LOST else ():
+            change = tenure.next(lease, after=blow.began)
+            assert change is not None, f"{lease} was taken by nobody after {blow}"
+            freed, taken = change
+            asked = (
+                poll.at
+                for poll in polls
+                if poll.at >= taken.at and poll.instance_id in instances.get(lease, ()) and poll.life == taken.life
+            )
+            polled = next(asked, None)
+            assert (polled is None) is lease.startswith("receiver/"), f"{lease} was polled by nobody after {blow}"
+            found.append(
+                TakeOver(
+                    blow,
+                    lease,
+                    (freed.at - blow.began).total_seconds(),
+                    (taken.at - blow.began).total_seconds(),
+                    (polled - blow.began).total_seconds() if polled is not None else None,
+                )
+            )
+    return found
+
+
+def in_figures(seconds: Figures) -> str:
+    """The least, the middle and the most of them."""
+    if not seconds:
+        return "none"
+    return f"{len(seconds)} of {min(seconds):.2f} / {statistics.median(seconds):.2f} / {max(seconds):.2f} s"
+
+
+class Excuses:
+    """Who was disturbed so that it may repeat what it had under way, and when."""
+
+    def __init__(self, blows: Iterable[Blow]) -> None:
+        self._blows = [blow for blow in blows if blow.kind in LOST]
+
+    def of(self, life: int, at: datetime) -> Blow | None:
+        """The blow that came so soon after, or before, what a process did then."""
+        return next((blow for blow in self._blows if blow.life == life and _during(blow, at)), None)
+
+
+def _during(blow: Blow, at: datetime) -> bool:
+    return blow.began - _AFTER_BLOW <= at <= blow.ended + _AFTER_BLOW
+
+
+def check_again(letters: Iterable[Letter], excuses: Excuses) -> int:
+    """What was accepted is told again only when its sender was lost before it wrote that down; how many such."""
+    accepted: dict[str, Letter] = {}
+    again: dict[Blow, set[str]] = {}
+    for letter in letters:
+        for event in letter.events:
+            before = accepted.get(event["id"])
+            if before is not None:
+                # Either is the one that was under way: the first was not written down, or the second came late.
+                blow = excuses.of(before.life, before.at) or excuses.of(letter.life, letter.at)
+                assert blow is not None, f"{before} was accepted, and sent again without need: {letter}"
+                again.setdefault(blow, set()).add(before.id)
+            if letter.accepted:
+                accepted.setdefault(event["id"], letter)
+    for blow, ids in again.items():
+        assert len(ids) <= 2 * AT_ONCE, f"after {blow} {len(ids)} accepted letters were sent again"
+    return sum(map(len, again.values()))
+
+
+def check_claimed(letters: Iterable[Letter], receiver: str, writes: Iterable[Write], tenure: Tenure) -> int:
+    """Nothing is sent but what its sender had claimed, and of what others serve by now only what was under way.
+
+    How many such.
+    """
+    claims = {(write.life, write.event_id): write.at for write in reversed(list(writes)) if write.kind == "claim"}
+    late: Counter[tuple[int, datetime]] = Counter()
+    for letter in letters:
+        for event in letter.events:
+            claimed = claims.get((letter.life, event["id"]))
+            assert claimed is not None, f"sent without having been claimed: {letter}"
+            assert claimed <= letter.at, f"sent before it was claimed at {claimed}: {letter}"
+        lost = tenure.lost(f"receiver/{receiver}", letter.life, letter.at)
+        if lost is not None:
+            late[letter.life, lost] += 1
+    assert all(count <= AT_ONCE for count in late.values()), f"sent after others took over: {late}"
+    return late.total()
+
+
+def check_polls(polls: Iterable[Poll], sources: dict[str, list[str]], blows: Sequence[Blow], tenure: Tenure) -> int:
+    """A source is polled by its holder; by another only a cycle that was under way when that lost it. How many such."""
+    source_of = {instance: f"source/{name}" for name, instances in sources.items() for instance in instances}
+    late: Counter[tuple[int, str, datetime]] = Counter()
+    for poll in polls:
+        source = source_of[poll.instance_id]
+        lost = tenure.lost(source, poll.life, poll.at)
+        if lost is None:
+            continue
+        ends = [blow.ended for blow in blows if blow.life == poll.life and blow.began <= lost and blow.kind == "freeze"]
+        late_s = (poll.at - max([lost, *ends])).total_seconds()
+        assert late_s <= _LATE_S, f"{poll} came {late_s:.1f} s after {source} was lost"
+        late[poll.life, poll.instance_id, lost] += 1
+    assert all(count <= 1 for count in late.values()), f"polled after others took over: {late.most_common(3)}"
+    return late.total()
+
+
+def check_take_overs(found: Iterable[TakeOver]) -> None:
+    """A lease is held by another within lease_ttl, and its source is polled within one interval from then.
+
+    The last beat makes a replica live for 0.8 of lease_ttl. The next beat of another, 0.1 later at most, finds it dead
+    and ends its sessions; the one after that, where these had locked its row, buries it. What is free is taken at once,
+    and what is taken is polled at once.
+    """
+    for each in found:
+        assert each.held_s <= LEASE_TTL_S + _MACHINE_S, each
+        assert each.polled_s is None or each.polled_s <= each.held_s + INTERVAL_S + _MACHINE_S, each
+
+
+def late_s(actors: Iterable[Actor], sink: MoodySink) -> list[float]:
+    """From each change to the first arrival of its event."""
+    arrived: dict[str, datetime] = {}
+    for letter in sink.letters:
+        for event in letter.events:
+            arrived.setdefault(event["id"], letter.at)
+    return [
+        (arrived[event_id] - since).total_seconds()
+        for actor in actors
+        for event_id, since in zip(sink.told[actor.id], actor.since, strict=True)
+    ]
