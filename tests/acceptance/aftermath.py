@@ -152,14 +152,14 @@ def check_take_overs(found: Iterable[TakeOver]) -> None:
         assert each.polled_s is None or each.polled_s <= each.held_s + INTERVAL_S + _MACHINE_S, each
 
 
-def late_s(actors: Iterable[Actor], sink: MoodySink) -> list[float]:
-    """From each change to the first arrival of its event."""
+def late_s(actors: Iterable[Actor], sink: MoodySink) -> list[tuple[datetime, float]]:
+    """When each change was, and how long until the first arrival of its event."""
     arrived: dict[str, datetime] = {}
     for letter in sink.letters:
         for event in letter.events:
             arrived.setdefault(event["id"], letter.at)
     return [
-        (arrived[event_id] - since).total_seconds()
+        (since, (arrived[event_id] - since).total_seconds())
         for actor in actors
         for event_id, since in zip(sink.told[actor.id], actor.since, strict=True)
     ]
