@@ -48,6 +48,12 @@ class TestStates:
         assert flapping.state.told_at
         assert flapping.state.changed_at
 
+    async def test_very_many_states_come_back_all(self, store: AnyStore) -> None:
+        state = course(KEYS[0], "BUILT").state
+        changes = [Change(state=replace(state, key=InstanceKey("prod", str(number)))) for number in range(10_001)]
+        await store.commit([*changes, course(InstanceKey("other", "0"), "BUILT")], now=at(0))
+        assert await store.load("prod") == {change.state.key: change.state for change in changes}
+
     async def test_absences_and_parts_of_milliseconds_are_not_kept(self, store: AnyStore) -> None:
         change = course(KEYS[0], "BUILT")
         state = replace(change.state, absences=1, since=at(0.0019))

@@ -69,9 +69,17 @@ class States(Database):
         query = select(instances).where(instances.c.source == source)
         if ids is not None:
             query = query.where(instances.c.instance_id.in_(sorted(ids)))
+        part = query.order_by(instances.c.instance_id).limit(_IN_ONE_QUERY)
+        states: dict[InstanceKey, InstanceState] = {}
         async with self.read() as connection:
-            rows = await connection.execute(query)
-            return {state.key: state for state in map(state_of, rows.mappings())}
+            # In parts, so that very many rows keep nobody waiting, nor a transaction open in which nothing is asked.
+            rows = (await connection.execute(part)).mappings().all()
+            while rows:
+                states |= {state.key: state for state in map(state_of, rows)}
+                beyond = instances.c.instance_id > rows[-1]["instance_id"]
+                is_last = len(rows) < _IN_ONE_QUERY
+                rows = [] if is_last else (await connection.execute(part.where(beyond))).mappings().all()
+        return states
 
     async def alerting_beyond(self, sources: Collection[str]) -> list[InstanceState]:
         """The states with alerts firing whose source is none of these."""
