@@ -33,7 +33,7 @@ _CONTAINER = {
     "resources.limits.cpu": None,
 }
 _PROBES = {
-    "livenessProbe": ("/-/healthy", 10, 5, 6),
+    "livenessProbe": ("/-/healthy", 10, 5),
     "readinessProbe": ("/-/ready", 10, 5, 3),
     "startupProbe": ("/-/healthy", 5, 5, 60),
 }
@@ -117,7 +117,8 @@ def _container(container: Mapping[str, Any]) -> Iterator[str]:
 def _workload(one: Mapping[str, Any]) -> Iterator[str]:
     pod = one["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    for name, wanted in _PROBES.items():
+    patience = 6 if one["kind"] == "StatefulSet" else 60  # no restart brings a database elsewhere back
+    for name, wanted in (_PROBES | {"livenessProbe": (*_PROBES["livenessProbe"], patience)}).items():
         probe = container.get(name, {})
         get = probe.get("httpGet", {})
         found = (

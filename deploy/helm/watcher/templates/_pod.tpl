@@ -44,7 +44,8 @@ spec:
           containerPort: 9468
       livenessProbe:
         httpGet: {path: /-/healthy, port: http, scheme: {{ include "watcher.scheme" . }}}
-        {{- toYaml .Values.livenessProbe | nindent 8 }}
+        {{- $patience := eq .Values.store.type "postgres" | ternary 60 6 }}
+        {{- toYaml (merge (deepCopy .Values.livenessProbe) (dict "failureThreshold" $patience)) | nindent 8 }}
       readinessProbe:
         httpGet: {path: /-/ready, port: http, scheme: {{ include "watcher.scheme" . }}}
         {{- toYaml .Values.readinessProbe | nindent 8 }}
