@@ -16,8 +16,8 @@ from tests.components import free_port
 from tests.contract.stores import KEYS, course, deliver, heads, sqlite_url, until_somebody_waits
 from tests.fakes.values import at
 from tests.postgres import Postgres, postgres
-from watcher.core.errors import ConfigurationError, StoreError
-from watcher.core.ports import Wanted
+from watcher.core.errors import ConfigurationError, DeliveryError, FailureReason, StoreError
+from watcher.core.ports import Attempt, Wanted
 from watcher.core.sharing import Replica
 from watcher.store import Store, open_store
 from watcher.store.limits import Limits
@@ -169,6 +169,19 @@ class TestOpening:
         monkeypatch.setitem(sys.modules, "asyncpg", None)
         with pytest.raises(ConfigurationError, match=r"pip install 'watcher\[postgres\]'"):
             await open_store("postgresql://watcher:secret@127.0.0.1/watcher")
+
+
+class TestTexts:
+    """What others answer may hold anything, and is no reason not to write down that they did."""
+
+    async def test_what_cannot_be_stored_is_left_out(self, store: Store) -> None:
+        await store.commit([course(KEYS[0], "BUILDING")], now=at(0))
+        [letter] = await heads(store)
+        refused = DeliveryError("HTTP 400: a\0b", reason=FailureReason.CLIENT_ERROR, permanent=True)
+        await store.record([Attempt(delivery=letter, finished_at=at(60), error=refused)])
+        assert [report.answer for report in await store.reports()] == ["HTTP 400: ab"]
+        await store.write_note("chat", "thread", "1712\0.34", now=at(60))
+        assert await store.note("chat", "thread") == "1712.34"
 
 
 class TestRestarts:

@@ -19,6 +19,7 @@ from watcher.store.database import store_errors
 from watcher.store.limits import Limits
 from watcher.store.opening import open_store
 from watcher.store.roster import NOW_MS
+from watcher.store.rows import without_nul
 from watcher.store.store import Store
 from watcher.store.tables import deliveries, leases, metadata, replicas, source_reports
 
@@ -143,14 +144,10 @@ async def _rows(table: Table, connection: AsyncConnection) -> AsyncIterator[Sequ
 
 
 def _as_moved(table: Table, row: RowMapping) -> dict[str, Any]:
-    moved = {name: _without_nul(value) for name, value in row.items()}
+    moved = {name: without_nul(value) if isinstance(value, str) else value for name, value in row.items()}
     if table is deliveries:
         moved["claimed_by"] = None  # by somebody who is not on the other database, and would never let go of it
     return moved
-
-
-def _without_nul(value: Any) -> Any:
-    return value.replace("\0", "") if isinstance(value, str) else value  # which PostgreSQL cannot store
 
 
 async def _go_on_counting(reading: AsyncConnection, writing: AsyncConnection) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite has the same clauses
 
 from watcher.store.database import Database
-from watcher.store.rows import to_ms
+from watcher.store.rows import to_ms, without_nul
 from watcher.store.tables import notes
 
 
@@ -28,7 +28,7 @@ class Notes(Database):
             if text is None:
                 await connection.execute(delete(notes).where(_of(receiver, key)))
                 return
-            row = {"receiver": receiver, "key": key, "text": text, "written_at_ms": to_ms(now)}
+            row = {"receiver": receiver, "key": key, "text": without_nul(text), "written_at_ms": to_ms(now)}
             statement = insert(notes).values(row)
             await connection.execute(statement.on_conflict_do_update(index_elements=["receiver", "key"], set_=row))
 

@@ -36,6 +36,11 @@ def from_ms(ms: int) -> datetime:
     return _EPOCH + ms * _MS
 
 
+def without_nul(text: str) -> str:
+    """The text as PostgreSQL can store it."""
+    return text.replace("\0", "")
+
+
 def state_row(state: InstanceState) -> dict[str, Any]:
     """A row of `instances`."""
     return {
@@ -185,7 +190,7 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
         "new_next_ms": to_ms(attempt.next_attempt_at or delivery.next_attempt_at),
         "new_finished_ms": to_ms(attempt.finished_at) if state is not DeliveryState.PENDING else None,
         "new_reason": reason,
-        "new_answer": str(error)[:_ANSWER_CHARS] if error is not None else None,
+        "new_answer": without_nul(str(error)[:_ANSWER_CHARS]) if error is not None else None,
         "new_digest_id": delivery.digest_id,
         "new_held_by": attempt.held_by or delivery.held_by,
     }
