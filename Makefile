@@ -36,6 +36,9 @@ format: $(VENV)/developed ## Let ruff mend what it can
 bench: $(VENV)/developed ## Measure, as ratios taken side by side in one run
 	@$(BIN)/python -m benchmarks
 
+chaos: $(VENV)/developed ## Disturb three replicas for MINUTES (5) in every way, and say how long it took to take over
+	@$(BIN)/python -m tests.acceptance.replicas --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
 audit: $(VENV)/developed ## Known vulnerabilities in what the watcher is made of; 3: could not ask
 	@$(BIN)/python deploy/audit.py requirements/image.txt
 
@@ -94,4 +97,4 @@ $(VENV)/components: Makefile | $(VENV)/python
 	fi
 	@touch $@
 
-.PHONY: help demo test lint format bench audit sbom lock clean
+.PHONY: help demo test lint format bench chaos audit sbom lock clean

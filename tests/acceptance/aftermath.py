@@ -14,9 +14,7 @@ from tests.acceptance.disturbances import LOST, Blow
 from tests.acceptance.letters import AT_ONCE, Letter, MoodySink
 from tests.acceptance.play import Actor
 
-_RECORD_S = 5.0  # from the arrival of a letter to the record of its answer: the answer, the transaction, a busy machine
-_LATE_S = 2.0  # what was under way when a lease was lost, since the process could act again
-_AFTER_BLOW = timedelta(seconds=_RECORD_S)
+_LATE_S = 3.0  # what was under way when a lease was lost, since the process could act again
 
 _MACHINE_S = 1.0  # what a machine that does other things, too, may add
 
@@ -71,21 +69,33 @@ def in_figures(seconds: Figures) -> str:
 
 
 class Excuses:
-    """Who was disturbed so that it may repeat what it had under way, and when."""
+    """Who was lost, and so left what it had under way to be sent again, or sent it late."""
 
-    def __init__(self, blows: Iterable[Blow]) -> None:
+    def __init__(self, blows: Iterable[Blow], writes: Iterable[Write]) -> None:
         self._blows = [blow for blow in blows if blow.kind in LOST]
+        self._records: dict[tuple[str, str, int], list[datetime]] = {}
+        for write in writes:
+            if write.kind == "record":
+                self._records.setdefault((write.lease, write.event_id, write.life), []).append(write.at)
 
-    def of(self, life: int, at: datetime) -> Blow | None:
-        """The blow that came so soon after, or before, what a process did then."""
-        return next((blow for blow in self._blows if blow.life == life and _during(blow, at)), None)
+    def late(self, letter: Letter) -> Blow | None:
+        """The blow that a letter comes so soon after that it was under way then."""
+        return self._blow(letter.life, since=letter.at - timedelta(seconds=_LATE_S), until=letter.at)
+
+    def unwritten(self, before: Letter, again: Letter, *, event_id: str, receiver: str) -> Blow | None:
+        """The blow because of which the sender of an accepted letter did not write that down."""
+        records = self._records.get((f"receiver/{receiver}", event_id, before.life), ())
+        if any(before.at <= at <= again.at for at in records):
+            return None
+        return self._blow(before.life, since=before.at, until=again.at)
+
+    def _blow(self, life: int, *, since: datetime, until: datetime) -> Blow | None:
+        return next(
+            (blow for blow in self._blows if blow.life == life and blow.began <= until and blow.ended >= since), None
+        )
 
 
-def _during(blow: Blow, at: datetime) -> bool:
-    return blow.began - _AFTER_BLOW <= at <= blow.ended + _AFTER_BLOW
-
-
-def check_again(letters: Iterable[Letter], excuses: Excuses) -> int:
+def check_again(letters: Iterable[Letter], receiver: str, excuses: Excuses) -> int:
     """What was accepted is told again only when its sender was lost before it wrote that down; how many such."""
     accepted: dict[str, Letter] = {}
     again: dict[Blow, set[str]] = {}
@@ -93,8 +103,8 @@ def check_again(letters: Iterable[Letter], excuses: Excuses) -> int:
         for event in letter.events:
             before = accepted.get(event["id"])
             if before is not None:
-                # Either is the one that was under way: the first was not written down, or the second came late.
-                blow = excuses.of(before.life, before.at) or excuses.of(letter.life, letter.at)
+                blow = excuses.unwritten(before, letter, event_id=event["id"], receiver=receiver)
+                blow = blow or excuses.late(letter)
                 assert blow is not None, f"{before} was accepted, and sent again without need: {letter}"
                 again.setdefault(blow, set()).add(before.id)
             if letter.accepted:

@@ -113,15 +113,15 @@ def _is_even(now: Present) -> bool:
 
 async def _check(run: Run, *, say: Say) -> None:
     changes, writes = await run.cast.books.leases(), await run.cast.books.writes()
-    tenure, excuses = Tenure(changes), Excuses(run.blows)
+    tenure, excuses = Tenure(changes), Excuses(run.blows, writes)
     check_writes(writes, tenure)
     check_contents([letter for sink in run.sinks for letter in sink.letters])
     for name, sink in zip(RECEIVERS, run.sinks, strict=True):
-        check_order(sink.letters, may_be_late=lambda letter: excuses.of(letter.life, letter.at) is not None)
+        check_order(sink.letters, may_be_late=lambda letter: excuses.late(letter) is not None)
         assert set(sink.told) == {actor.id for actor in run.play.actors}
         for actor in run.play.actors:
             check_story(actor, list(sink.told[actor.id].values()))
-        again = check_again(sink.letters, excuses)
+        again = check_again(sink.letters, name, excuses)
         mine = [write for write in writes if write.lease == f"receiver/{name}"]
         late = check_claimed(sink.letters, name, mine, tenure)
         say(f"{name}: {len(sink.letters)} letters, {again} again, {late} were under way when others took over")
