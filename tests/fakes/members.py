@@ -31,6 +31,7 @@ class Line:
         self._clock = clock
         self.is_cut = False
         self.loses: set[str] = set()
+        self.fails: set[str] = set()
         self.takes_s: dict[str, float] = {}
         self.burying: list[bool] = []
 
@@ -51,7 +52,7 @@ class Line:
         await self._do("leave", lambda: self._store.leave(replica_id))
 
     async def _do(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
-        if self.is_cut:
+        if self.is_cut or what in self.fails:
             raise StoreError("no connection")
         result = await work()
         if self.takes_s.get(what):
@@ -68,6 +69,7 @@ class Work:
 
     names: frozenset[str] = NAMES
     running: dict[str, Lease] = field(default_factory=dict)
+    begun: list[Lease] = field(default_factory=list)
     unstartable: set[str] = field(default_factory=set)
     unwritable: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
@@ -82,6 +84,7 @@ class Work:
         if lease.name in self.unstartable:
             raise StoreError("cannot load")
         self.running[lease.name] = lease
+        self.begun.append(lease)
 
     async def give(self, lease: Lease) -> None:
         if lease.name in self.stuck:

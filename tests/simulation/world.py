@@ -288,9 +288,12 @@ class SimulatedCloud:
         return back_s
 
     async def _return(self, back_s: float) -> None:
+        arrives_s = self._clock.monotonic() + back_s
         if back_s:
             await asyncio.sleep(back_s)  # noqa: TID251 - virtual time
         self._faults.point()
+        if self._clock.monotonic() > arrives_s + CLOUD_TIMEOUT_S:  # who asked was stopped meanwhile
+            raise CloudUnavailableError(f"no answer within {CLOUD_TIMEOUT_S:g} s")
 
     def _note(self, instance_id: str, seen: Instance | None) -> None:
         status = seen.status if seen is not None else None

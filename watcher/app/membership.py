@@ -117,6 +117,7 @@ class Membership:
         self._buries_from_s = float("-inf")
         self._free_since_s: dict[str, float] = {}
         self._unfit_s: dict[str, float] = {}
+        self._ended: dict[str, int] = {}
         self._is_draining = self._has_looked = self._has_left = False
         self._failures = 0
         self._wake = asyncio.Event()
@@ -319,7 +320,11 @@ class Membership:
             del self._held[name]
             self._shares.changed()
         unknown = [Lease(name, self._id, roster.tokens[name]) for name in sorted(theirs - self._held.keys())]
-        await self._take(unknown)
+        # What was ended here is not begun again by the same token: what is claimed by it may be under way still.
+        ended = [lease for lease in unknown if self._ended.get(lease.name) == lease.token]
+        await self._take([lease for lease in unknown if lease not in ended])
+        if ended:
+            await self._end_move(release=ended, problems=())
 
     async def _take(self, leases: Collection[Lease]) -> None:
         if not leases:
@@ -339,6 +344,7 @@ class Membership:
         leases = [self._held[name] for name in names]
         problems = dict(zip(leases, await _all(map(self._shares.give, leases)), strict=True))
         given = [self._held.pop(lease.name) for lease, problem in problems.items() if problem is None]
+        self._ended |= {lease.name: lease.token for lease in given}
         if given:
             self._observer(LeasesGiven([lease.name for lease in given]))
         await self._end_move(release=given, problems=problems.values())

@@ -206,6 +206,22 @@ async def test_what_was_seen_and_cannot_be_written_is_not_given_away() -> None:
         assert len(one.work.running) == len(other.work.running) == 2
 
 
+async def test_what_was_ended_is_not_begun_again_by_the_same_token_when_it_could_not_be_given_away() -> None:
+    async with benched() as bench:
+        one = bench.start("a")
+        await bench.clock.advance(5 * BEAT_S)
+        one.line.fails = {"release"}
+        other = bench.start("b")
+        await bench.clock.advance(5 * BEAT_S)
+        assert one.seen(StoreFailed)
+        assert len(one.work.begun) == len(NAMES)
+        one.line.fails.clear()
+        await bench.clock.advance(10 * BEAT_S)
+        assert len(one.work.running) == len(other.work.running) == 2
+        assert len(one.work.begun) == len(NAMES)
+        bench.assert_true(one, other)
+
+
 async def test_what_is_under_way_ends_before_it_is_given_away() -> None:
     async with benched() as bench:
         one = bench.start("a")
