@@ -76,7 +76,7 @@ class Excuses:
         self._records: dict[tuple[str, str, int], list[datetime]] = {}
         for write in writes:
             if write.kind == "record":
-                self._records.setdefault((write.lease, write.event_id, write.life), []).append(write.at)
+                self._records.setdefault((write.lease, write.subject, write.life), []).append(write.at)
 
     def late(self, letter: Letter) -> Blow | None:
         """The blow that a letter comes so soon after that it was under way then."""
@@ -119,7 +119,7 @@ def check_claimed(letters: Iterable[Letter], receiver: str, writes: Iterable[Wri
 
     How many such.
     """
-    claims = {(write.life, write.event_id): write.at for write in reversed(list(writes)) if write.kind == "claim"}
+    claims = {(write.life, write.subject): write.at for write in reversed(list(writes)) if write.kind == "claim"}
     late: Counter[tuple[int, datetime]] = Counter()
     for letter in letters:
         for event in letter.events:
@@ -151,7 +151,7 @@ def check_polls(polls: Iterable[Poll], sources: dict[str, list[str]], blows: Seq
 
 
 def check_take_overs(found: Iterable[TakeOver]) -> None:
-    """A lease is held by another within lease_ttl, and its source is polled within one interval from then.
+    """A lease is held by another within lease_ttl, and its source is polled within one interval more.
 
     The last beat makes a replica live for 0.8 of lease_ttl. The next beat of another, 0.1 later at most, finds it dead
     and ends its sessions; the one after that, where these had locked its row, buries it. What is free is taken at once,
@@ -159,7 +159,7 @@ def check_take_overs(found: Iterable[TakeOver]) -> None:
     """
     for each in found:
         assert each.held_s <= LEASE_TTL_S + _MACHINE_S, each
-        assert each.polled_s is None or each.polled_s <= each.held_s + INTERVAL_S + _MACHINE_S, each
+        assert each.polled_s is None or each.polled_s <= LEASE_TTL_S + INTERVAL_S + _MACHINE_S, each
 
 
 def late_s(actors: Iterable[Actor], sink: MoodySink) -> list[tuple[datetime, float]]:

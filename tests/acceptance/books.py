@@ -15,7 +15,7 @@ import asyncpg
 
 _TRIGGERS = """
 CREATE TABLE seen_leases (at timestamptz, life int, lease text, before text, holder text, token bigint);
-CREATE TABLE seen_writes (at timestamptz, life int, kind text, lease text, event_id text, holder text);
+CREATE TABLE seen_writes (at timestamptz, life int, kind text, lease text, subject text, holder text);
 
 CREATE FUNCTION life() RETURNS int AS $$ SELECT current_setting('watcher.life')::int $$ LANGUAGE sql;
 CREATE FUNCTION holder_of(text) RETURNS text AS $$ SELECT holder FROM leases WHERE name = $1 $$ LANGUAGE sql;
@@ -32,6 +32,13 @@ CREATE FUNCTION see_event() RETURNS trigger AS $$ BEGIN
   RETURN NULL;
 END $$ LANGUAGE plpgsql;
 CREATE TRIGGER see_event AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION see_event();
+
+CREATE FUNCTION see_state() RETURNS trigger AS $$ BEGIN
+  INSERT INTO seen_writes VALUES (
+    clock_timestamp(), life(), 'state', 'source/' || NEW.source, NEW.instance_id, holder_of('source/' || NEW.source));
+  RETURN NULL;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER see_state AFTER INSERT OR UPDATE ON instances FOR EACH ROW EXECUTE FUNCTION see_state();
 
 CREATE FUNCTION see_claim() RETURNS trigger AS $$ BEGIN
   INSERT INTO seen_writes VALUES (
@@ -69,16 +76,17 @@ class Lease:
 
 @dataclass(frozen=True)
 class Write:
-    """An `event` that was written, a delivery that was claimed (`claim`), or how its try ended (`record`).
+    """An `event` or a `state` that was written, a delivery that was claimed (`claim`), or how its try ended (`record`).
 
-    `holder` is who held the lease of its source or receiver then; of a record, who had claimed the delivery.
+    `subject` is the id of the event, or of the instance. `holder` is who held the lease of its source or receiver then;
+    of a record, who had claimed the delivery.
     """
 
     at: datetime
     life: int
     kind: str
     lease: str
-    event_id: str
+    subject: str
     holder: str | None
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.acceptance.books import Books, Present
+from tests.acceptance.books import Books, Present, Tenure
 from tests.acceptance.letters import MoodySink
 from tests.acceptance.line import Line
 from tests.acceptance.play import Actor
@@ -166,6 +166,15 @@ class Cast:
             while not enough(await self.books.present()):
                 dead = [each for each in self.present if each.watcher.process.returncode is not None]
                 assert not dead, f"ended by itself: {[(each, each.watcher.log[-1]) for each in dead]}"
+                await self._clock.sleep(_LOOK_S)
+
+    async def until_given(self, replica: Replica, *, timeout_s: float = 20.0) -> None:
+        """Look at the database until others hold all sources that this one held."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                tenure, now = Tenure(await self.books.leases()), await self.books.present()
+                if not [name for name, holder in now.holders.items() if tenure.life_of[holder] == replica.life]:
+                    return
                 await self._clock.sleep(_LOOK_S)
 
     async def settled(self) -> None:
