@@ -116,7 +116,7 @@ def moves(roster: Roster, replica_id: str, *, overdue: Collection[str] = ()) -> 
     if me is None or me.is_draining:
         return Moves(give=held)
     take, give = list[Wish](), [lease for lease in held if lease not in me.configured]
-    for kind in (SOURCE, RECEIVER):
+    for kind in (RECEIVER, SOURCE):  # a receiver is served at once; of sources first all that is known is loaded
         kept = [lease for lease in held if lease in me.configured and kind_of(lease) == kind]
         sharing = _Sharing(roster, me, kind)
         free = [lease for lease in sharing.names if lease not in roster.holders]
