@@ -222,7 +222,8 @@ def test_whatever_comes_and_goes_in_between_they_come_to_rest(data: st.DataObjec
 def test_one_alone_takes_everything_at_once() -> None:
     names = leases(3, 2)
     plan = moves(Roster(replicas=[_replica("a", names)]), "a")
-    assert [(len(wish.names), wish.most) for wish in plan.take] == [(2, 2), (3, 3)]  # receivers first: that is soon done
+    # Receivers first: that is soon done.
+    assert [(len(wish.names), wish.most) for wish in plan.take] == [(2, 2), (3, 3)]
     assert not plan.give
 
 
