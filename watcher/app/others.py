@@ -50,6 +50,7 @@ class Others:
         self._stream = stream
         self._in_background = in_background
         self._clock = clock
+        self._settings: Settings | None = None
         self._mirror = Mirror(store=store, held=lambda: sources.held, clock=clock)
         self.whole = Whole(held=sources, mirror=self._mirror)
         """All sources, whoever polls them, as of the last `refresh`."""
@@ -65,6 +66,9 @@ class Others:
 
     def watch(self, settings: Settings) -> None:
         """These are the settings from now on."""
+        if settings is self._settings:  # asked anew for each lease that comes or goes: thousands, perhaps
+            return
+        self._settings = settings
         self._mirror.watch(watched_of(source, settings) for source in settings.sources)
 
     async def tell(self) -> None:

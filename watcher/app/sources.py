@@ -19,6 +19,7 @@ from watcher.settings.polling import PollOverrides
 
 _CYCLE_AT_MOST_S = 300.0
 _MAY_AGAIN_S = 0.5
+_STARTED_AT_ONCE = 4  # each reads all that is known of a source: the store has only so many connections
 _TIMEOUTS = 5  # one request after another that a cycle may have to wait for: token, page, job, sub-job, and one more
 
 _Connection = tuple[object, ...]
@@ -84,6 +85,7 @@ class Sources:
         self._plans: dict[str, _Plan] = {}
         self._running: dict[str, _Source] = {}
         self._open: list[CloudApi] = []
+        self._starting = asyncio.Semaphore(_STARTED_AT_ONCE)
 
     async def prepare(self, settings: Settings) -> SourcesChange:
         """Open what is new and load what is known of it; raises ConfigurationError or StoreError, nothing changed."""
@@ -205,7 +207,8 @@ class Sources:
 
     async def _started(self, plan: _Plan, store: StateStore) -> SourcePoller:
         poller = self._poller(plan, store)
-        await poller.start()
+        async with self._starting:
+            await poller.start()
         return poller
 
     def _poller(self, plan: _Plan, store: StateStore, before: SourcePoller | None = None) -> SourcePoller:
