@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tests.acceptance.books import Tenure, Write
-from tests.acceptance.cast import INTERVAL_S, LEASE_TTL_S, Poll
+from tests.acceptance.cast import INTERVAL_S, JITTER, LEASE_TTL_S, Poll
 from tests.acceptance.disturbances import LOST, Blow
 from tests.acceptance.letters import AT_ONCE, Letter, MoodySink
 from tests.acceptance.play import Actor
@@ -148,6 +148,19 @@ def check_polls(polls: Iterable[Poll], sources: dict[str, list[str]], blows: Seq
         late[poll.life, poll.instance_id, lost] += 1
     assert all(count <= 1 for count in late.values()), f"polled after others took over: {late.most_common(3)}"
     return late.total()
+
+
+def check_rate(polls: Iterable[Poll], sources: dict[str, list[str]], actors: Iterable[Actor], tenure: Tenure) -> None:
+    """Each instance is asked for as often as by one replica; once more when its source is taken, or it is missing."""
+    source_of = {instance: f"source/{name}" for name, instances in sources.items() for instance in instances}
+    missing = {actor.id: sum(kind == "missing" for kind, *_ in actor.expected) for actor in actors}
+    asked: dict[str, list[datetime]] = {}
+    for poll in polls:
+        asked.setdefault(poll.instance_id, []).append(poll.at)
+    for instance_id, times in asked.items():
+        alone = (times[-1] - times[0]).total_seconds() / (INTERVAL_S * (1 - JITTER))
+        most = alone + 2 * tenure.takes(source_of[instance_id]) + 3 * missing.get(instance_id, 0) + 3
+        assert len(times) <= most, f"{instance_id} was asked for {len(times)} times, not {most:.0f}"
 
 
 def check_take_overs(found: Iterable[TakeOver]) -> None:

@@ -174,6 +174,10 @@ class Tenure:
                 lost = change.at
         return lost
 
+    def takes(self, name: str) -> int:
+        """How often it was taken."""
+        return sum(change.holder is not None for change in self._changes[name])
+
     def is_loss(self, change: Lease) -> bool:
         """Whether it was taken from its holder, and not given."""
         return change.before is not None and self.life_of[change.before] != change.life

@@ -17,6 +17,7 @@ from tests.acceptance.aftermath import (
     check_again,
     check_claimed,
     check_polls,
+    check_rate,
     check_take_overs,
     in_figures,
     take_overs,
@@ -128,6 +129,7 @@ async def _check(run: Run, *, say: Say) -> None:
         say(f"{name}: {len(sink.letters)} letters, {again} again, {late} were under way when others took over")
     late = check_polls(run.cast.polls, run.cast.sources, run.blows, tenure)
     say(f"{len(run.cast.polls)} polls, {late} were under way when others took over")
+    check_rate(run.cast.polls, run.cast.sources, run.play.actors, tenure)
     found = take_overs(
         run.blows, tenure, run.cast.polls, {f"source/{name}": ids for name, ids in run.cast.sources.items()}
     )

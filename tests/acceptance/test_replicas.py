@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.aftermath import check_claimed, check_polls, in_figures, late_s
+from tests.acceptance.aftermath import check_claimed, check_polls, check_rate, in_figures, late_s
 from tests.acceptance.books import Tenure, check_writes
 from tests.acceptance.cast import INTERVAL_S, JITTER, RECEIVERS, REPLICAS, Cast
 from tests.acceptance.letters import MoodySink, check_contents, check_order
@@ -155,6 +155,7 @@ async def check_smooth(on: Stage) -> None:
     check_writes(writes, tenure)
     check_contents([letter for sink in on.sinks for letter in sink.letters])
     assert check_polls(on.cast.polls, on.cast.sources, [], tenure) == 0
+    check_rate(on.cast.polls, on.cast.sources, on.play.actors, tenure)
     for name, sink in zip(RECEIVERS, on.sinks, strict=True):
         check_order(sink.letters)
         times = Counter(event["id"] for letter in sink.letters for event in letter.events)
