@@ -379,7 +379,8 @@ class Daemon:
         async def refresh() -> None:
             roster = self._sharing.roster()
             leases = sum(holder == self._sharing.replica_id for holder in roster.holders.values())
-            self._metrics.set_sharing(leases=leases, replicas=len(roster.replicas))
+            neglected = len(self._sharing.neglected())
+            self._metrics.set_sharing(leases=leases, neglected=neglected, replicas=len(roster.replicas))
             self._metrics.set_deliveries(await self._store.unfinished(), self._configured.receivers)
 
         api = Api(

@@ -116,6 +116,11 @@ class Metrics:
             "watcher_leases_held", "Sources and receivers whose work is this replica's.", registry=registry
         )
         self._replicas = Gauge("watcher_replicas", "Replicas that share the work, as this one sees.", registry=registry)
+        self._neglected = Gauge(
+            "watcher_leases_neglected",
+            "Sources and receivers whose work no replica has taken for long.",
+            registry=registry,
+        )
         self._lease_changes = Counter(
             "watcher_lease_changes_total",
             "Leases that this replica took, gave to others, or lost because it was not heard of.",
@@ -125,9 +130,10 @@ class Metrics:
         for change in ("taken", "given", "lost"):
             self._lease_changes.labels(change)
 
-    def set_sharing(self, *, leases: int, replicas: int) -> None:
-        """How many leases this replica holds, and how many replicas there are."""
+    def set_sharing(self, *, leases: int, neglected: int, replicas: int) -> None:
+        """How many leases this replica holds, how many nobody does for long, and how many replicas there are."""
         self._leases.set(leases)
+        self._neglected.set(neglected)
         self._replicas.set(replicas)
 
     def _declare_observing(self) -> None:
