@@ -44,6 +44,7 @@ class Cluster:
         self._rng = random.Random(f"{story.seed} supervisor")
         self._tell = tell
         self._troubles = troubles
+        self._hurries = self._rng.choice([0.0, 0.1])
         self._numbers = 0
         self._wanted = count
         self._places: list[asyncio.Task[None]] = []
@@ -75,7 +76,7 @@ class Cluster:
                 self._loop.call_at(spell.ends_s, self._restart_server)
         for trouble in self._troubles:
             await self._clock.sleep(trouble.at_s - self._clock.monotonic())
-            self._befall(trouble)
+            self._befall(trouble, self.up)
 
     def heal(self) -> None:
         """From now on all is well."""
@@ -175,6 +176,7 @@ class Cluster:
             rng=self._watcher_rng,
             on_event=lambda event: story.found.append((self._clock.monotonic(), event)),
             on_served=lambda lease, run: story.served.setdefault(lease, []).append((self._clock.monotonic(), run)),
+            on_try=lambda: self._tried(line.name),
             tell=self._tell,
             wrong=story.wrong.append,
         )
@@ -189,10 +191,17 @@ class Cluster:
 
     # -- what befalls them -----------------------------------------------------------------------------------------
 
-    def _befall(self, trouble: Trouble) -> None:
-        if not self._story.faults.on or not self.up:
+    def _tried(self, name: str) -> None:
+        """Now and then it befalls one just when a try is under way, which is seldom enough by itself."""
+        if self._story.faults.draw(self._hurries):
+            lasts_s = self._story.setup.lease_ttl_s * self._rng.uniform(0.2, 2.0)
+            kind = self._rng.choice([Kind.KILLED, Kind.STOPPED, Kind.CUT, Kind.DRAINED, Kind.JOINED])
+            trouble = Trouble(self._clock.monotonic(), kind, lasts_s, 0.0, hangs=self._rng.random() < 0.5)
+            self._befall(trouble, [replica for replica in self.up if replica.line.name == name])
+
+    def _befall(self, trouble: Trouble, up: Sequence[Replica]) -> None:
+        if not self._story.faults.on or not up:
             return
-        up = self.up
         replica = up[int(trouble.chosen * len(up))]
         self._tell(f"-- {replica.line.name} is {trouble.kind}, for {trouble.lasts_s:.0f} s")
         match trouble.kind:

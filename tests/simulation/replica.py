@@ -30,6 +30,7 @@ from watcher.receivers.base import ReceiverSettings, ReceiverTools
 from watcher.settings import Settings
 from watcher.store import Store
 
+_TIMEOUT_S = 10.0 - 0.001
 _POLLS_DEADLINE_S, _DELIVERIES_DEADLINE_S = 5.0, 15.0
 
 Wrong = Callable[[str], None]
@@ -38,8 +39,22 @@ Wrong = Callable[[str], None]
 class Outlet:
     """A receiver as one replica reaches it; nobody may begin a try who may have been taken to be dead."""
 
-    def __init__(self, inbox: Inbox, line: Line, *, is_alive: Callable[[], bool], wrong: Wrong) -> None:
-        """`is_alive`: whether nobody can take it to be dead, as the store has it."""
+    def __init__(
+        self,
+        inbox: Inbox,
+        line: Line,
+        *,
+        is_alive: Callable[[], bool],
+        may_give_up: Callable[[float], bool],
+        on_try: Callable[[], None],
+        wrong: Wrong,
+    ) -> None:
+        """`is_alive`: whether nobody can take it to be dead, as the store has it. `on_try` is called at each try.
+
+        `may_give_up`: whether a try that began then may be ended by now, whatever comes of it.
+        """
+        self._may_give_up = may_give_up
+        self._on_try = on_try
         self.name = inbox.name
         self.type = inbox.type
         self.digest_bytes = inbox.digest_bytes
@@ -53,7 +68,14 @@ class Outlet:
         if not self._is_alive():
             self._wrong(f"{self._line.name} sends to {self.name}, and others may have taken over: {notification.id}")
         self._line.open_tries |= {(self.name, event.id) for event in notification.events}
-        return await elsewhere(self._inbox.send(notification))
+        self._on_try()
+        began_s = self._inbox.clock.monotonic()
+        try:
+            return await elsewhere(self._inbox.send(notification))
+        except asyncio.CancelledError:
+            if not self._may_give_up(began_s):
+                self._wrong(f"{self._line.name} gives up a try that is under way to {self.name}: {notification.id}")
+            raise
 
     async def reach(self) -> None:
         pass
@@ -89,6 +111,7 @@ class Replica:
         rng: random.Random,
         on_event: Callable[[Event], None],
         on_served: Callable[[str, int], None],
+        on_try: Callable[[], None],
         tell: Callable[..., None],
         wrong: Wrong,
     ) -> None:
@@ -102,6 +125,7 @@ class Replica:
         self._on_served = on_served
         self._tell = tell
         self._stop = asyncio.Event()
+        self._stopped_s = float("inf")
         self._ids = 0
         self.is_up = False
         self._tasks: asyncio.TaskGroup
@@ -141,7 +165,10 @@ class Replica:
             spawn=self._spawn,
         )
         self.quiet.set_windows(setup.windows)
-        outlets = [Outlet(inbox, line, is_alive=self._is_alive, wrong=wrong) for inbox in inboxes]
+        outlets = [
+            Outlet(inbox, line, is_alive=self._is_alive, may_give_up=self._may_give_up, on_try=on_try, wrong=wrong)
+            for inbox in inboxes
+        ]
         self._settings = Settings.model_construct(
             sources=(), receivers=cast("Any", [_section(each, setup.policies[each.name]) for each in outlets])
         )
@@ -163,6 +190,7 @@ class Replica:
 
     def stop(self) -> None:
         """Hand over, finish what is under way, and leave."""
+        self._stopped_s = min(self._stopped_s, self._clock.monotonic())
         self._stop.set()
 
     # -- what it holds, as `watcher.app.sharing` has it ------------------------------------------------------------
@@ -190,6 +218,11 @@ class Replica:
 
     def changed(self) -> None:
         """Nobody is shown it."""
+
+    def _may_give_up(self, began_s: float) -> bool:
+        now_s = self._clock.monotonic()
+        is_late = now_s >= began_s + _TIMEOUT_S or now_s >= self._stopped_s + _DELIVERIES_DEADLINE_S
+        return is_late or self.line.is_dead or not self._is_alive()
 
     def _is_alive(self) -> bool:
         return self._store.is_alive(self.membership.replica_id)
