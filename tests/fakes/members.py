@@ -32,6 +32,8 @@ class Line:
         self.is_cut = False
         self.loses: set[str] = set()
         self.fails: set[str] = set()
+        self.before: dict[str, asyncio.Event] = {}
+        self.after: dict[str, asyncio.Event] = {}
         self.takes_s: dict[str, float] = {}
         self.burying: list[bool] = []
 
@@ -54,7 +56,11 @@ class Line:
     async def _do(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
         if self.is_cut or what in self.fails:
             raise StoreError("no connection")
+        if what in self.before:
+            await self.before[what].wait()
         result = await work()
+        if what in self.after:
+            await self.after[what].wait()
         if self.takes_s.get(what):
             await self._clock.sleep(self.takes_s[what])
         if what in self.loses:
