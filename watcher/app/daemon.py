@@ -15,7 +15,7 @@ from watcher.app.others import Others
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.reloader import Reloader
 from watcher.app.settling import Settler
-from watcher.app.sharing import receiver_lease, share, source_lease
+from watcher.app.sharing import receiver_lease, share, source_lease, store_under
 from watcher.app.sources import Sources, SourcesChange
 from watcher.app.systemd import ServiceManager
 from watcher.app.wellbeing import Wellbeing
@@ -151,7 +151,7 @@ class Daemon:
         self._quiet = QuietKeeper(store=store, clock=self._clock, on_change=self._look_again)
         self._sources = Sources(
             scheduler=self._scheduler,
-            store_for=lambda name: self._sharing.store(source_lease(name)),
+            store_for=lambda name: self._store_for(source_lease(name)),
             may_act=self._may_act,
             receivers_for=self._receivers_for,
             environment=self._environment,
@@ -161,7 +161,7 @@ class Daemon:
         )
         self._receivers = Receivers(
             store=store,
-            store_for=lambda name: self._sharing.store(receiver_lease(name)),
+            store_for=lambda name: self._store_for(receiver_lease(name)),
             may_act=self._may_act,
             quiet=self._quiet,
             output=self._output,
@@ -215,6 +215,9 @@ class Daemon:
 
     def _leases(self) -> frozenset[str]:
         return leases(self._settings)
+
+    def _store_for(self, lease: str) -> Store | None:
+        return store_under(lease, sharing=self._sharing, store=self._store)
 
     def _why_unwell(self) -> str | None:
         return self._wellbeing.unwell()
@@ -302,7 +305,7 @@ class Daemon:
     def _show(self) -> None:
         """Have those who count, log and keep quiet go by the settings, and by what of it is this replica's."""
         settings, beat = self._settings, self._settings.heartbeat
-        held = {source.name for source in settings.sources if self._sharing.store(source_lease(source.name))}
+        held = {source.name for source in settings.sources if self._store_for(source_lease(source.name))}
         self._metrics.watch(measured(settings, held))
         self._progress.watch(
             steady_intervals_s=steady_intervals_s(settings, held),

@@ -43,10 +43,6 @@ class Sharing(Protocol):
         """The lease of that name, while it is held; None also for one that needs none."""
         ...
 
-    def store(self, lease: str) -> Store | None:
-        """The store to work with for what is held; None when it is not."""
-        ...
-
     def may_act(self) -> bool:
         """Whether nobody else may have taken over what is held."""
         ...
@@ -77,8 +73,7 @@ class Alone:
 
     settled = True
 
-    def __init__(self, *, store: Store, configured: Callable[[], frozenset[str]], clock: Clock) -> None:
-        self._store = store
+    def __init__(self, *, configured: Callable[[], frozenset[str]], clock: Clock) -> None:
         self._configured = configured
         self._clock = clock
         self._started_at = clock.now()
@@ -103,10 +98,6 @@ class Alone:
         """None is needed."""
         return None
 
-    def store(self, lease: str) -> Store | None:  # noqa: ARG002 - everything is held
-        """The store."""
-        return self._store
-
     def may_act(self) -> bool:
         """Always: the file is locked."""
         return True
@@ -129,43 +120,6 @@ class Alone:
         """Nobody is told."""
 
 
-class Together(Membership):
-    """One of several replicas on a store (PostgreSQL)."""
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        sources: Sources,
-        receivers: Receivers,
-        configured: Callable[[], frozenset[str]],
-        on_change: Callable[[], None],
-        why_unwell: Callable[[], str | None],
-        lease_ttl_s: float,
-        clock: Clock,
-        observer: Observer,
-    ) -> None:
-        """`on_change` is called when another part of the work is this replica's."""
-        super().__init__(
-            store=store,
-            shares=_Shares(sources=sources, receivers=receivers, configured=configured, on_change=on_change),
-            name=platform.node(),
-            version=__version__,
-            started_at=clock.now(),
-            lease_ttl_s=lease_ttl_s,
-            new_id=new_id,
-            why_unwell=why_unwell,
-            clock=clock,
-            observer=observer,
-        )
-        self._whole_store = store
-
-    def store(self, lease: str) -> Store | None:
-        """The store under that lease; None when it is not held."""
-        held = self.lease(lease)
-        return self._whole_store.under(held) if held is not None else None
-
-
 def share(
     *,
     store: Store,
@@ -180,18 +134,27 @@ def share(
 ) -> Sharing:
     """With others where the store may have others, else alone. `configured` are the leases that the settings name."""
     if not store.is_shared:
-        return Alone(store=store, configured=configured, clock=clock)
-    return Together(
+        return Alone(configured=configured, clock=clock)
+    return Membership(
         store=store,
-        sources=sources,
-        receivers=receivers,
-        configured=configured,
-        on_change=on_change,
-        why_unwell=why_unwell,
+        shares=_Shares(sources=sources, receivers=receivers, configured=configured, on_change=on_change),
+        name=platform.node(),
+        version=__version__,
+        started_at=clock.now(),
         lease_ttl_s=lease_ttl_s,
+        new_id=new_id,
+        why_unwell=why_unwell,
         clock=clock,
         observer=observer,
     )
+
+
+def store_under(lease: str, *, sharing: Sharing, store: Store) -> Store | None:
+    """The store to work with for what is held by this lease; None when it is not."""
+    if not store.is_shared:
+        return store
+    held = sharing.lease(lease)
+    return store.under(held) if held is not None else None
 
 
 class _Shares:
