@@ -70,7 +70,11 @@ class TestStatus:
         ]
         assert sources[0].split()[:2] == ["SOURCE", "STATE"]
         assert sources[1].split()[0] == "prod"
-        assert [line.split()[:2] for line in replicas] == [["REPLICA", "STATE"], ["one-1", "well"], ["two-2", "draining"]]
+        assert [line.split()[:2] for line in replicas] == [
+            ["REPLICA", "STATE"],
+            ["one-1", "well"],
+            ["two-2", "draining"],
+        ]
 
     @pytest.mark.parametrize(
         ("given", "ids"),
