@@ -55,7 +55,7 @@ class Deaf:
 
 async def test_a_connection_that_is_just_being_ended_is_replaced() -> None:
     engine, clock = Ending(), FakeClock()
-    listens = asyncio.create_task(listen(cast(AsyncEngine, engine), Deaf(), clock=clock))
+    listens = asyncio.create_task(listen(cast("AsyncEngine", engine), Deaf(), clock=clock))
     for _ in range(4):
         await clock.advance(6.0)
     assert not listens.done()
