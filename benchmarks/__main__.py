@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from benchmarks import efficiency, latency, scale, storm, stream
+from benchmarks import efficiency, latency, replicas, scale, stores, storm, stream
 
 
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("efficiency", "latency", "scale", "storm", "stream")
+    names = ("efficiency", "latency", "scale", "storm", "stream", "stores", "replicas", "idling")
     parser.add_argument("--only", action="append", choices=names, help="a section; may be given again (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="of the efficiency section (default: 3)")
     parser.add_argument(
@@ -37,6 +37,9 @@ def main() -> None:
         "scale": partial(scale.run, quick=quick),
         "storm": partial(storm.run, quick=quick),
         "stream": partial(stream.run, quick=quick),
+        "stores": partial(stores.run, quick=quick),
+        "replicas": partial(replicas.run, quick=quick),
+        "idling": partial(replicas.run_idle, quick=quick),
     }
     try:
         asyncio.run(_measure([sections[name] for name in names if name in (arguments.only or names)]))

@@ -11,14 +11,15 @@ from typing import Any
 import aiohttp
 
 from benchmarks.processes import child
-from benchmarks.server import CONTROL_PATH, instance_ids
+from benchmarks.server import CONTROL_PATH, instance_ids, project_ids
 
 
 class Cloud:
     """The fake cloud as its master sees it."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, *, instances: int) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, *, instances: int, projects: int) -> None:
         self.url = url
+        self.projects = project_ids(projects)
         self.ids = instance_ids(instances)
         self._session = session
 
@@ -36,10 +37,10 @@ class Cloud:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *, instances: int, status: str = "ACTIVE", differs: str = "nothing"
+    folder: Path, *, instances: int, projects: int = 1, status: str = "ACTIVE", differs: str = "nothing"
 ) -> AsyncIterator[Cloud]:
-    """A fake cloud with so many instances in this status; `differs` as the server describes it."""
+    """A fake cloud with so many instances in so many projects, in this status; `differs` as the server has it."""
     command = [sys.executable, "-m", "benchmarks.server"]
-    command += ["--instances", str(instances), "--status", status, "--differs", differs]
+    command += ["--instances", str(instances), "--projects", str(projects), "--status", status, "--differs", differs]
     async with child("fake cloud", command, folder) as server, aiohttp.ClientSession() as session:
-        yield Cloud(f"http://127.0.0.1:{await server.line()}", session, instances=instances)
+        yield Cloud(f"http://127.0.0.1:{await server.line()}", session, instances=instances, projects=projects)

@@ -15,7 +15,7 @@ import aiohttp
 
 from benchmarks.cloud import Cloud
 from benchmarks.processes import Child, child
-from benchmarks.server import HOOK_PATH, PROJECT
+from benchmarks.server import HOOK_PATH
 
 FAST = {"interval": "200ms", "steady_interval": "200ms"}
 """Poll intervals so short that polling is all there is to measure."""
@@ -108,30 +108,38 @@ async def watching(
     intervals: Mapping[str, str],
     auth: Mapping[str, str] = TOKEN,
     digest_over: int = 0,
+    store: str | None = None,
+    name: str = "watcher",
 ) -> AsyncIterator[Daemon]:
-    """A daemon that watches all of the cloud's instances and sends its news to the cloud's sink."""
+    """A daemon that watches all of the cloud's instances, a source for each project, and sends its news to the sink.
+
+    `store` is the URL of a store, where it is not to be a file of its own.
+    """
     database = folder / "watcher.db"
     config = folder / "watcher.yaml"
-    document = configuration(cloud, mode=mode, intervals=intervals, auth=auth, database=database)
+    document = configuration(cloud, mode=mode, intervals=intervals, auth=auth, store=store or f"sqlite:///{database}")
     document["receivers"][0]["digest_over"] = digest_over
     config.write_text(json.dumps(document))  # JSON is YAML, too
     command = [sys.executable, "-m", "watcher", "run", "-c", str(config)]
-    async with child("watcher", command, folder) as process, aiohttp.ClientSession() as session:
+    async with child(name, command, folder) as process, aiohttp.ClientSession() as session:
         yield Daemon(process, session, await _url(process), database)
 
 
 def configuration(
-    cloud: Cloud, *, mode: str, intervals: Mapping[str, str], auth: Mapping[str, str], database: Path
+    cloud: Cloud, *, mode: str, intervals: Mapping[str, str], auth: Mapping[str, str], store: str
 ) -> dict[str, Any]:
     """The configuration: instances are discovered in list mode, and listed in get mode, which needs their ids."""
     watched: dict[str, Any] = {"discover": [{}]} if mode == "list" else {"instances": cloud.ids}
-    connection = {"region": "cn-north-4", "project_id": PROJECT, "endpoint": cloud.url, "iam_endpoint": cloud.url}
+    connection = {"region": "cn-north-4", "endpoint": cloud.url, "iam_endpoint": cloud.url, "auth": dict(auth)}
     return {
-        "sources": [{"name": "prod", **connection, "auth": dict(auth), **watched}],
+        "sources": [
+            {"name": f"prod-{place}", "project_id": project, **connection, **watched}
+            for place, project in enumerate(cloud.projects)
+        ],
         "poll": {"jitter": 0, "rate_limit": "1000000/1s", "concurrency": 16, "mode": mode, **intervals},
         "receivers": [{"name": "sink", "type": "webhook", "url": cloud.url + HOOK_PATH}],
         "alerts": {"flapping": {"changes": 1_000_000}},  # what changes again and again is to be told each time
-        "store": {"url": f"sqlite:///{database}"},
+        "store": {"url": store},
         # Without metrics by instance: to read them is no part of what is measured.
         "web": {"listen": "127.0.0.1:0", "metrics_instance_limit": 0},
     }

@@ -13,6 +13,13 @@ ROOT = Path(__file__).parent.parent
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
+def cpu_s(pid: int, *, with_ended: bool = False) -> float:
+    """CPU seconds that a process has spent so far, user and system, all threads; perhaps with its ended children's."""
+    # The name in parentheses may hold blanks: fields are counted from behind it.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11 : 15 if with_ended else 13])) / _TICKS_A_SECOND
+
+
 class ChildDiedError(Exception):
     """A child ended though it was still needed."""
 
@@ -34,6 +41,14 @@ class Child:
         if self._process.returncode is not None:
             raise self._died()
 
+    def kill(self) -> None:
+        """As if the machine had died."""
+        self._process.kill()
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
     async def line(self) -> str:
         """The next line of its standard output; raises ChildDiedError when there is none."""
         assert self._process.stdout is not None
@@ -46,9 +61,7 @@ class Child:
     def cpu_s(self) -> float:
         """CPU seconds spent so far, user and system, all threads."""
         self.check()
-        # The name in parentheses may hold blanks: fields are counted from behind it.
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+        return cpu_s(self._process.pid)
 
     def memory_mib(self) -> tuple[float, float]:
         """Resident memory in MiB: now, and the most so far."""

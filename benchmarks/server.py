@@ -20,8 +20,6 @@ from urllib.parse import parse_qsl
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 SHOW_PATH = f"/v1/{PROJECT}/image-servers/"
-LIST_PATH = SHOW_PATH.rstrip("/")
-JOBS_PATH = f"/v1/{PROJECT}/image-server-sub-jobs"
 HOOK_PATH = "/hook"
 CONTROL_PATH = "/control/"
 
@@ -36,6 +34,11 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 def instance_ids(count: int) -> list[str]:
     """The ids of the instances of a server with so many."""
     return [str(_FIRST_ID + number) for number in range(count)]
+
+
+def project_ids(count: int) -> list[str]:
+    """The ids of the projects of a server with so many; each has an equal part of the instances."""
+    return [f"{int(PROJECT, 16) + number:032x}" for number in range(count)]
 
 
 def _response(status: str, body: bytes) -> bytes:
@@ -63,16 +66,16 @@ class Instances:
         self.numbers = {instance_id: number for number, instance_id in enumerate(self.ids)}
         self._statuses = [status] * count
         self._differs = differs
-        self._pages: dict[tuple[int, int], deque[bytes]] = {}
+        self._pages: dict[range, deque[bytes]] = {}
         self._singles: dict[int, bytes] = {}
 
-    def page(self, offset: int, limit: int) -> bytes:
-        """The answer to a list call."""
-        alternates = self._pages.get((offset, limit))
+    def page(self, numbers: range, total: int) -> bytes:
+        """The answer to a list call: these of so many."""
+        alternates = self._pages.get(numbers)
         if alternates is None:
             count = 1 if self._differs == "nothing" else _ALTERNATES
-            alternates = deque(self._render_page(offset, limit, alternate) for alternate in range(count))
-            self._pages[offset, limit] = alternates
+            alternates = deque(self._render_page(numbers, total, alternate) for alternate in range(count))
+            self._pages[numbers] = alternates
         alternates.rotate(1)
         return alternates[0]
 
@@ -80,7 +83,7 @@ class Instances:
         """The answer to a show call."""
         answer = self._singles.get(number)
         if answer is None:
-            answer = self._singles[number] = _json(self._record(number))
+            answer = self._singles[number] = _json(self.record(number))
         return answer
 
     def change(self, numbers: set[int], status: str) -> None:
@@ -88,22 +91,19 @@ class Instances:
         for number in numbers:
             self._statuses[number] = status
             self._singles.pop(number, None)
-        stale = [
-            (offset, limit) for offset, limit in self._pages if numbers.intersection(range(offset, offset + limit))
-        ]
-        for page in stale:
+        for page in [page for page in self._pages if numbers.intersection(page)]:
             del self._pages[page]
 
-    def _render_page(self, offset: int, limit: int, alternate: int) -> bytes:
-        numbers = range(offset, min(offset + limit, len(self.ids)))
-        the_one = offset + offset // limit % limit  # not the same place on every page
+    def _render_page(self, numbers: range, total: int, alternate: int) -> bytes:
+        # One of a hundred, and not at the same place on every page.
+        the_one = numbers.start + numbers.start // 100 % 100
         items = [
-            self._record(number, alternate if self._differs == "every" or number == the_one else 0)
-            for number in numbers
+            self.record(number, alternate if self._differs == "every" or number == the_one else 0) for number in numbers
         ]
-        return _json({"count": len(self.ids), "items": items})
+        return _json({"count": total, "items": items})
 
-    def _record(self, number: int, alternate: int = 0) -> dict[str, Any]:
+    def record(self, number: int, alternate: int = 0) -> dict[str, Any]:
+        """What the cloud says of an instance."""
         digest = hashlib.blake2b(self.ids[number].encode()).hexdigest()
         return {
             "id": self.ids[number],
@@ -169,34 +169,41 @@ class News:
 class FakeCloud:
     """What each request is answered with."""
 
-    def __init__(self, instances: Instances) -> None:
+    def __init__(self, instances: Instances, *, projects: int) -> None:
         self._instances = instances
+        of_each = len(instances.ids) // projects
+        self._projects = {
+            project: range(place * of_each, (place + 1) * of_each)
+            for place, project in enumerate(project_ids(projects))
+        }
         self._news = News()
         self._counts = Counter(pages=0, singles=0, jobs=0, hooks=0, shown=0)
 
     def answer(self, target: str, body: bytes, transport: asyncio.Transport) -> bytes:
         """The bytes to send; none when the answer comes later."""
         path, _, query = target.partition("?")
-        if path == LIST_PATH:
-            return self._list(dict(parse_qsl(query)))
-        if path.startswith(SHOW_PATH):
-            return self._show(path.removeprefix(SHOW_PATH))
         if path == HOOK_PATH:
             return self._hook(body)
-        if path == JOBS_PATH:
-            self._counts["jobs"] += 1
-            return _EMPTY_PAGE
         if path.startswith(CONTROL_PATH):
             return self._control(path.removeprefix(CONTROL_PATH), dict(parse_qsl(query)), transport)
-        return _NOT_FOUND
+        match path.split("/")[2:]:  # behind `/v1/`
+            case [project, "image-servers"] if project in self._projects:
+                return self._list(self._projects[project], dict(parse_qsl(query)))
+            case [project, "image-servers", instance_id] if project in self._projects:
+                return self._show(instance_id)
+            case [project, "image-server-sub-jobs"] if project in self._projects:
+                self._counts["jobs"] += 1
+                return _EMPTY_PAGE
+            case _:
+                return _NOT_FOUND
 
-    def _list(self, query: dict[str, str]) -> bytes:
+    def _list(self, of_project: range, query: dict[str, str]) -> bytes:
         offset, limit = int(query.get("offset", 0)), int(query.get("limit", 10))
-        numbers = range(len(self._instances.ids))[offset : offset + limit]
+        numbers = of_project[offset : offset + limit]
         self._counts["pages"] += 1
         self._counts["shown"] += len(numbers)
         self._news.answered(numbers)
-        return self._instances.page(offset, limit)
+        return self._instances.page(numbers, len(of_project))
 
     def _show(self, instance_id: str) -> bytes:
         self._counts["singles"] += 1
@@ -270,9 +277,9 @@ class Connection(asyncio.Protocol):
                 self._transport.write(answer)
 
 
-async def serve(instances: Instances) -> None:
+async def serve(instances: Instances, *, projects: int) -> None:
     """Serve until killed; prints the port."""
-    cloud = FakeCloud(instances)
+    cloud = FakeCloud(instances, projects=projects)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(cloud), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
@@ -282,10 +289,12 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, required=True)
+    parser.add_argument("--projects", type=int, default=1)
     parser.add_argument("--status", default="ACTIVE")
     parser.add_argument("--differs", choices=DIFFERS, default="nothing")
     arguments = parser.parse_args()
-    asyncio.run(serve(Instances(count=arguments.instances, status=arguments.status, differs=arguments.differs)))
+    instances = Instances(count=arguments.instances, status=arguments.status, differs=arguments.differs)
+    asyncio.run(serve(instances, projects=arguments.projects))
 
 
 if __name__ == "__main__":
