@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import column, event, select, text
 
 from tests.contract.stores import KEYS, course
 from tests.fakes.values import at
 from watcher.core.model import DeliveryState
 from watcher.core.ports import Wanted
-from watcher.core.sharing import Lease
-from watcher.store import Store
+from watcher.core.sharing import Lease, Replica
+from watcher.store import Store, open_store
 from watcher.store.rows import to_ms
 
 _NUMBERS = """
@@ -136,3 +136,32 @@ async def _plan(store: Store, statement: str, parameters: Any, *, how: str = "")
             return "\n".join(row[0] for row in await driver.fetch(explain + statement, *parameters))
         rows = (await connection.exec_driver_sql(explain + statement, parameters)).mappings()
         return "\n".join(row["detail"] for row in rows)
+
+
+async def test_a_beat_does_not_write_again_what_a_replica_is_configured_with(postgres_url: str) -> None:
+    store = await open_store(postgres_url)
+    many = replica("a", *(f"source/{number * number}" for number in range(3000)))
+    await store.join(many, lasts_s=60)
+    written = await _long_values(store, "replicas")
+    assert written
+    await store.beat(many, lasts_s=60, buries=False)
+    assert await _long_values(store, "replicas") == written
+    fewer = replica("a", "source/0")
+    roster = await store.beat(fewer, lasts_s=60, buries=False)
+    assert roster is not None
+    assert roster.configured == fewer.configured
+    await store.close()
+
+
+def replica(key: str, *names: str) -> Replica:
+    """One that is configured with these."""
+    return Replica(id=key, name=key, version="1", started_at=at(0), seen_at=at(0), configured=frozenset(names))
+
+
+async def _long_values(store: Store, table: str) -> set[int]:
+    """Those that PostgreSQL keeps beside the rows of this table: each has another number when it is written."""
+    async with store.engine.connect() as connection:
+        query = text("SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = CAST(:name AS regclass)")
+        beside = (await connection.execute(query, {"name": table})).scalar_one()
+        chunks = select(column("chunk_id")).select_from(text(beside))
+        return set((await connection.execute(chunks)).scalars())

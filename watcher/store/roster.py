@@ -12,11 +12,13 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Case,
     ColumnElement,
     Integer,
     Row,
     Text,
     and_,
+    case,
     cast,
     column,
     delete,
@@ -66,7 +68,7 @@ class RosterKeeper(Database):
             "seen_at_ms": NOW_MS,
             "expires_at_ms": NOW_MS + round(lasts_s * 1000),
             "is_draining": replica.is_draining,
-            "configured": _names(replica.configured),
+            "configured": _as_it_is_or(_names(replica.configured)),
             "unwell": replica.unwell,
         }
         async with self.write_vital() as connection:
@@ -158,6 +160,11 @@ async def _forget(connection: AsyncConnection, ids: Collection[str]) -> None:
     await tell(connection, ROSTER)
     if freed.rowcount:
         await tell(connection, DELIVERIES)
+
+
+def _as_it_is_or(names: str) -> Case[str]:
+    """Many names are long: what the row has already is not to be written again with each beat."""
+    return case((replicas.c.configured == names, replicas.c.configured), else_=names)
 
 
 def _names(configured: Collection[str]) -> str:
