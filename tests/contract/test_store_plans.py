@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import column, event, select, text
+from sqlalchemy import Integer, column, event, select, text
 
 from tests.contract.stores import KEYS, course
 from tests.fakes.values import at
@@ -163,5 +163,5 @@ async def _long_values(store: Store, table: str) -> set[int]:
     async with store.engine.connect() as connection:
         query = text("SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = CAST(:name AS regclass)")
         beside = (await connection.execute(query, {"name": table})).scalar_one()
-        chunks = select(column("chunk_id")).select_from(text(beside))
+        chunks = select(column("chunk_id", Integer)).select_from(text(beside))
         return set((await connection.execute(chunks)).scalars())
