@@ -113,7 +113,10 @@ class RosterKeeper(Database):
 
     async def release(self, held: Collection[Lease]) -> None:
         """Give these away. What is claimed under them stays claimed until it is recorded."""
+        names = [lease.name for lease in held]
+        under_way = select(leases.c.name).where(leases.c.name.in_(names)).order_by(leases.c.name).with_for_update()
         async with self.write_vital() as connection:
+            await connection.execute(under_way)  # waits for what is being written under them: it is not nobody's
             for lease in held:
                 mine = (leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.token == lease.token)
                 await connection.execute(update(leases).where(*mine).values(holder=None))

@@ -42,6 +42,24 @@ async def test_one_that_was_stopped_between_the_parts_of_a_statement_is_found_de
         await others.close()
 
 
+async def test_a_lease_is_not_given_away_while_something_is_written_under_it(postgres_url: str) -> None:
+    store = await open_store(postgres_url)
+    watching = await asyncpg.connect(postgres_url)
+    try:
+        await store.join(replica("giving"), lasts_s=60)
+        [lease] = await store.take("giving", Wish(["source/prod"], 1))
+        async with asyncio.timeout(10.0), store.under(lease).write():
+            giving = asyncio.create_task(store.release([lease]))
+            while not await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                assert not giving.done()
+            assert await watching.fetchval("SELECT holder FROM leases") == "giving"
+        await giving
+        assert await watching.fetchval("SELECT holder FROM leases") is None
+    finally:
+        await watching.close()
+        await store.close()
+
+
 async def _there(store: Store) -> set[str]:
     roster = await store.beat(replica("other"), lasts_s=LASTS_S, buries=True)
     assert roster is not None
