@@ -36,6 +36,7 @@ class Line:
         self.after: dict[str, asyncio.Event] = {}
         self.takes_s: dict[str, float] = {}
         self.burying: list[bool] = []
+        self.released: list[Collection[Lease]] = []
 
     async def join(self, replica: Replica, *, lasts_s: float) -> None:
         await self._do("join", lambda: self._store.join(replica, lasts_s=lasts_s))
@@ -48,6 +49,7 @@ class Line:
         return await self._do("take", lambda: self._store.take(replica_id, wish))
 
     async def release(self, held: Collection[Lease]) -> None:
+        self.released.append(held)
         await self._do("release", lambda: self._store.release(held))
 
     async def leave(self, replica_id: str) -> None:

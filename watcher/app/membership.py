@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
+from math import ceil
 from typing import Protocol
 
 from watcher.core.clock import Clock
@@ -27,6 +28,7 @@ _ANSWERS = 3  # beats may go unanswered before the replica is taken to be dead
 _OVERDUE_BEATS = 3
 _UNFIT_BEATS = 3
 _NEGLECTED = 2
+_HANDED_OVER_IN = 32
 _WHO = "replicas"
 
 
@@ -177,9 +179,11 @@ class Membership:
         self._wake.set()
         others = [each for each in self._roster.replicas if each.id != self._id and not each.is_draining]
         names = [name for name in self._held if others or kind_of(name) != RECEIVER]
+        together = ceil(len(names) / _HANDED_OVER_IN)  # each release is a commit; few wait for the slowest cycle of all
+        parts = [names[start : start + together] for start in range(0, len(names), together)] if names else []
         try:
             async with asyncio.timeout(deadline_s), self.moving:
-                await asyncio.gather(*(self._give([name]) for name in names), return_exceptions=True)
+                await asyncio.gather(*map(self._give, parts), return_exceptions=True)
         except TimeoutError:
             return  # what is still under way is free when this replica leaves
 

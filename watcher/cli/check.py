@@ -16,7 +16,6 @@ from watcher.core.errors import ConfigurationError, DeliveryError, StoreError
 from watcher.logging import configure_logging
 from watcher.policies import tls
 from watcher.settings import Finding, InvalidConfiguration, Settings, load
-from watcher.store import reach_store
 
 
 def check(
@@ -60,6 +59,8 @@ def check(
 async def _look_online(settings: Settings) -> list[str]:
     looks = await look_at_all(settings)
     problems = [problem for look in looks for problem in look.problems]
+    from watcher.store import reach_store  # noqa: PLC0415 - only this needs it, and it takes long
+
     try:
         await reach_store(settings.store.required_secret("url").reveal())
     except (ConfigurationError, StoreError) as error:

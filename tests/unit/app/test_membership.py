@@ -288,6 +288,17 @@ class TestDraining:
             await one.member.leave()
             assert bench.store.book.living.keys() == {"b.1"}
 
+    async def test_very_many_are_given_in_few_commits(self) -> None:
+        async with benched() as bench:
+            one = bench.start("a")
+            one.work.names = frozenset(f"source/{number}" for number in range(400))
+            await bench.clock.advance(20 * BEAT_S)
+            assert len(one.work.running) == 400
+            await one.member.hand_over(deadline_s=5.0)
+            assert sum(map(len, one.line.released)) == 400
+            assert len(one.line.released) <= 32
+            assert not one.work.running
+
     async def test_receivers_are_kept_where_there_is_nobody_else(self) -> None:
         async with benched() as bench:
             one = bench.start("a")
