@@ -178,9 +178,15 @@ class Cast:
                 await self._clock.sleep(_LOOK_S)
 
     async def settled(self) -> None:
-        """All that are to be there are ready, nobody else is there, and everything is held."""
+        """All that are to be there are ready, nobody else is there, and everything is held by them, and polled."""
         await asyncio.gather(*(replica.started for replica in self.present))
-        await self.until(lambda now: len(now.replicas) == len(self.present) and self.leases <= now.holders.keys())
+        await self.until(self._is_settled)
+        before, instances = len(self.polls), {each for ids in self.sources.values() for each in ids}
+        await self.until(lambda _: instances <= {poll.instance_id for poll in self.polls[before:]})
+
+    def _is_settled(self, now: Present) -> bool:
+        held = self.leases <= now.holders.keys() and now.replicas.issuperset(now.holders.values())
+        return held and len(now.replicas) == len(self.present)
 
 
 def stop(replica: Replica) -> None:
