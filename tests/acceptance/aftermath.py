@@ -88,7 +88,8 @@ class Excuses:
         records = self._records.get((f"receiver/{receiver}", event_id, before.life), ())
         if any(before.at <= at <= again.at for at in records):
             return None
-        return self._blow(before.life, since=before.at, until=again.at)
+        # Also one that was itself under way when its sender was frozen, and came when it went on.
+        return self._blow(before.life, since=before.at - timedelta(seconds=_LATE_S), until=again.at)
 
     def _blow(self, life: int, *, since: datetime, until: datetime) -> Blow | None:
         return next(
