@@ -14,8 +14,10 @@ from watcher.core.errors import StoreError
 from watcher.store.database import store_errors
 from watcher.store.listening import listen
 
-ENDING = asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
-"""What asyncpg says where the server has just said that it ends the connection, and has not ended it yet."""
+
+def ending() -> asyncpg.InternalClientError:
+    """What asyncpg says where the server has just said that it ends the connection, and has not ended it yet."""
+    return asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
 
 
 class Ending:
@@ -39,7 +41,7 @@ class Ending:
         pass
 
     async def execute(self, statement: str, timeout: float) -> None:
-        raise ENDING
+        raise ending()
 
     def terminate(self) -> None:
         pass
@@ -65,7 +67,7 @@ async def test_a_connection_that_is_just_being_ended_is_replaced() -> None:
 
 def test_what_the_driver_says_of_it_is_the_stores_failure() -> None:
     with pytest.raises(StoreError, match="cannot switch to state"), store_errors("write"):
-        raise ENDING
+        raise ending()
 
 
 def test_a_mistake_of_our_own_is_none() -> None:
