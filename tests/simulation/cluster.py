@@ -15,7 +15,7 @@ from tests.simulation.shared_store import Line, SharedStore
 from tests.simulation.story import Story
 from tests.simulation.troubles import Kind, Trouble
 from watcher.core.clock import Clock
-from watcher.core.sharing import RECEIVER, SOURCE, kind_of
+from watcher.core.sharing import RECEIVER, SOURCE, Lease, kind_of
 
 _AT_MOST = 4
 _DRAINS_S = 25.0
@@ -175,11 +175,15 @@ class Cluster:
             clock=self._clock,
             rng=self._watcher_rng,
             on_event=lambda event: story.found.append((self._clock.monotonic(), event)),
-            on_served=lambda lease, run: story.served.setdefault(lease, []).append((self._clock.monotonic(), run)),
+            on_served=self._served,
             on_try=lambda: self._tried(line.name),
             tell=self._tell,
             wrong=story.wrong.append,
         )
+
+    def _served(self, lease: Lease, number: int) -> None:
+        served = lease.token, self._clock.monotonic(), number
+        self._story.served.setdefault(lease.name, []).append(served)
 
     def _start(self, work: Coroutine[Any, Any, None], name: str, died: asyncio.Event) -> asyncio.Task[None]:
         inside = copy_context()

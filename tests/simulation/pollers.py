@@ -54,6 +54,7 @@ class Pollers:
         self._rng = rng
         self._observer = observer
         self._running: dict[str, _Running] = {}
+        self._is_stopping = False
 
     async def take(self, name: str) -> None:
         """Poll it from now on; raises StoreError."""
@@ -93,6 +94,7 @@ class Pollers:
 
     async def stop(self, *, deadline_s: float) -> None:
         """Begin no more cycles, and give up what is under way at the deadline."""
+        self._is_stopping = True
         for running in self._running.values():
             running.stop.set()
         cycles = [running.cycles for running in self._running.values()]
@@ -105,7 +107,7 @@ class Pollers:
         stop = asyncio.Event()
 
         async def cycles() -> None:
-            while not stop.is_set():
+            while not (stop.is_set() or self._is_stopping):
                 wait_s = await poller.cycle() if self._may_act() else _MAY_AGAIN_S
                 await self._clock.wait(stop, wait_s)
 

@@ -110,7 +110,7 @@ class Replica:
         clock: Clock,
         rng: random.Random,
         on_event: Callable[[Event], None],
-        on_served: Callable[[str, int], None],
+        on_served: Callable[[Lease, int], None],
         on_try: Callable[[], None],
         tell: Callable[..., None],
         wrong: Wrong,
@@ -200,7 +200,7 @@ class Replica:
         return frozenset([*sources, *(lease_name(RECEIVER, name) for name in self._setup.policies)])
 
     async def take(self, lease: Lease) -> None:
-        self._on_served(lease.name, self._number)
+        self._on_served(lease, self._number)
         if kind_of(lease.name) == SOURCE:
             await self._pollers.take(subject_of(lease.name))
         else:

@@ -84,7 +84,7 @@ def draw_shared_setup(rng: random.Random, *, instances: Sequence[str]) -> Setup:
         homes=homes,
         # What is not configured is as the product has it.
         policies={name: replace(policy, at_once=8, backoff=Backoff()) for name, policy in alone[0][1].policies.items()},
-        lease_ttl_s=rng.choice([30.0, 60.0, 120.0]),
+        lease_ttl_s=rng.choice([60.0, 120.0]),
     )
 
 

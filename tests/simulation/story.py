@@ -40,8 +40,8 @@ class Story:
     settled: bool = False
     failure: Exception | None = None
 
-    served: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    """Where replicas share the work: of each lease, from when on it was served, by which of their lives."""
+    served: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
+    """Where replicas share the work: of each lease, by which token, from when on, and by which of their lives."""
     wrong: list[str] = field(default_factory=list)
     """What was seen at once not to be allowed."""
 
@@ -50,7 +50,8 @@ class Story:
         at a time.
         """
         if self.served:
-            return max((each for each in self.served.get(lease, ()) if each[0] <= at_s), default=(0.0, None))
+            latest = max((each for each in self.served.get(lease, ()) if each[1] <= at_s), default=(0, 0.0, None))
+            return latest[1:]
         return max((began_s for began_s, _ in self.lives if began_s <= at_s), default=0.0), None
 
     def digest(self) -> str:

@@ -147,6 +147,8 @@ def _updates(story: Story, inbox: Inbox, rows: _Rows) -> Violations:
         is_done = row.state is DeliveryState.DELIVERED and not notification.is_digest
         if not is_done or event.reason is not None or not _is_updated(story, inbox, event):
             continue
+        if story.served and story.store.events[event.id].reason is None:
+            continue  # who had found it was dead before it was written down
         explained_at = story.explained[event.id]
         began_at, ended_at = at(inbox.tried[event.id][-1]), row.finished_at or explained_at
         if not began_at - _STORE_TAKES <= explained_at <= ended_at + _STORE_TAKES:

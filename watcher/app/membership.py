@@ -177,15 +177,18 @@ class Membership:
         """Give everything away, as soon as it is no longer under way; receivers only where somebody is to have them."""
         self._is_draining = True
         self._wake.set()
-        others = [each for each in self._roster.replicas if each.id != self._id and not each.is_draining]
-        names = [name for name in self._held if others or kind_of(name) != RECEIVER]
-        together = ceil(len(names) / _HANDED_OVER_IN)  # each release is a commit; few wait for the slowest cycle of all
-        parts = [names[start : start + together] for start in range(0, len(names), together)] if names else []
         try:
             async with asyncio.timeout(deadline_s), self.moving:
-                await asyncio.gather(*map(self._give, parts), return_exceptions=True)
+                await asyncio.gather(*map(self._give, self._to_hand_over()), return_exceptions=True)
         except TimeoutError:
             return  # what is still under way is free when this replica leaves
+
+    def _to_hand_over(self) -> list[list[str]]:
+        """Few parts, because each release is a commit, so that few wait for the slowest cycle of all."""
+        others = [each for each in self._roster.replicas if each.id != self._id and not each.is_draining]
+        names = [name for name in self._held if others or kind_of(name) != RECEIVER]
+        together = max(1, ceil(len(names) / _HANDED_OVER_IN))
+        return [names[start : start + together] for start in range(0, len(names), together)]
 
     async def leave(self) -> None:
         """Be there no more; what is held and claimed still is free for others."""
@@ -332,6 +335,9 @@ class Membership:
 
     async def _take(self, leases: Collection[Lease]) -> None:
         if not leases:
+            return
+        if self._is_draining:  # the answer was late: what began now would not end with the rest
+            await self._end_move(release=leases, problems=())
             return
         self._held |= {lease.name: lease for lease in leases}
         problems = dict(zip(leases, await _all(map(self._shares.take, leases)), strict=True))
