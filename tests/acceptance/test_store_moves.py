@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
 from tests.acceptance.process import Watcher, command, configuration, running
@@ -207,13 +208,23 @@ async def test_a_postgresql_store_from_a_dump_made_while_it_ran(
     )
 
 
+_HELD_AT_THE_LAST = """
+CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+CREATE TRIGGER held BEFORE INSERT ON deliveries EXECUTE FUNCTION wait_for_the_test();
+"""
+
+
 async def test_interrupted_on_a_terminal_it_has_moved_nothing_and_can_begin_again(
     postgres_url: str, tmp_path: Path
 ) -> None:
     source = f"sqlite:///{tmp_path / 'watcher.db'}"
-    store = await open_store(source)
-    await store.commit([course(InstanceKey("prod", str(number)), "BUILDING") for number in range(4000)], now=at(0))
+    store, target = await open_store(source), await open_store(postgres_url)
+    await store.commit([course(InstanceKey("prod", str(number)), "BUILDING") for number in range(1000)], now=at(0))
     await store.close()
+    holder = await asyncpg.connect(postgres_url)
+    await holder.execute(_HELD_AT_THE_LAST)
+    await holder.execute("SELECT pg_advisory_lock(1)")
     arguments = ("store", "migrate", "--from", source, "--to", postgres_url)
     terminal, end = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -227,18 +238,18 @@ async def test_interrupted_on_a_terminal_it_has_moved_nothing_and_can_begin_agai
     shown, struck = "", False
     while data := await asyncio.to_thread(_read, terminal):
         shown += data.decode(errors="replace")
-        if not struck and re.search(r"events.*500/4000", shown):
+        if not struck and re.search(r"events.*1000/1000", shown) and re.search("deliveries.* 0/1000", shown):
             struck = True
             process.send_signal(signal.SIGINT)
     os.close(terminal)
     out, _ = await process.communicate()
     assert (process.returncode, out) == (130, b"")
     assert shown.rstrip().endswith("watcher: interrupted")
-    target = await open_store(postgres_url)
     assert await target.history() == []
     await target.close()
+    await holder.close()
     code, told, _ = await command(*arguments, cwd=tmp_path)
-    assert (code, ["events", "4000"] in [line.split() for line in told.splitlines()]) == (0, True)
+    assert (code, ["events", "1000"] in [line.split() for line in told.splitlines()]) == (0, True)
 
 
 def _read(terminal: int) -> bytes:
