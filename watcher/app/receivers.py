@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -91,7 +91,7 @@ class Receivers:
         self._known: dict[str, _Known] = {}
         self._served: dict[str, _Served] = {}
         self._ending: list[Receiver] = []
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], str] = {}
         self._open: list[Receiver] = []
 
     def prepare(self, settings: Settings) -> ReceiversChange:
@@ -114,7 +114,7 @@ class Receivers:
             before = self._known.pop(name)
             if name in self._served:
                 served = self._served.pop(name)
-                self._leave(served)
+                self._leave(name, served)
                 self._close_after(served.working, before.receiver, served.refreshing)
         for name, receiver in change.built.items():
             self._swap_one(name, _Known(change.sections[name], change.links, receiver))
@@ -139,7 +139,7 @@ class Receivers:
     def give(self, name: str) -> None:
         """Serve a receiver no more. What is under way ends, and is recorded."""
         if name in self._served:
-            self._leave(self._served.pop(name))
+            self._leave(name, self._served.pop(name))
 
     async def drop(self) -> None:
         """Serve nothing any more, from now on, and record nothing."""
@@ -224,9 +224,16 @@ class Receivers:
             observer=self._observer,
             may_send=self._may_act,
         )
-        working = self._spawn(worker.run(), f"deliveries to {name}")
+        before = [task for task, leaving in self._leaving.items() if leaving == name]
+        working = self._spawn(self._work(worker, after=before), f"deliveries to {name}")
         self._served[name] = _Served(worker, working, store)
         self._refresh_on(self._served[name], known)
+
+    async def _work(self, worker: DeliveryWorker, *, after: Collection[asyncio.Task[None]]) -> None:
+        """One at a time works for a receiver: to another what is under way would look as if nobody sent it."""
+        if after:
+            await asyncio.wait(after)
+        await worker.run()
 
     def _refresh_on(self, served: _Served, known: _Known) -> None:
         served.refresher = served.refreshing = None
@@ -243,7 +250,7 @@ class Receivers:
             )
             served.refreshing = self._spawn(served.refresher.run(), f"refreshing {known.section.name}")
 
-    def _leave(self, served: _Served) -> None:
+    def _leave(self, name: str, served: _Served) -> None:
         """Have what is under way end, and then what was claimed and not sent be free for others."""
         served.worker.leave()
         if served.refreshing is not None:
@@ -255,8 +262,11 @@ class Receivers:
                 await self._clock.sleep(_STORE_AGAIN_S)
 
         for task in (served.working, self._spawn(leave(), "leaving")):
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._until_done(task, name)
+
+    def _until_done(self, task: asyncio.Task[None], name: str) -> None:
+        self._leaving[task] = name
+        task.add_done_callback(self._leaving.pop)
 
     async def _has_unclaimed(self, store: Store) -> bool:
         """Whether others may send what was claimed here: until then nobody would."""
@@ -283,6 +293,4 @@ class Receivers:
                 self._ending.remove(receiver)
                 await self._close(receiver)
 
-        closing = self._spawn(close(), f"closing {receiver.name}")
-        self._leaving.add(closing)
-        closing.add_done_callback(self._leaving.discard)
+        self._until_done(self._spawn(close(), f"closing {receiver.name}"), receiver.name)
