@@ -11,18 +11,14 @@ from typing import TypeVar
 from tests.fakes.model_store import ModelStore
 from tests.simulation.daemon import Daemon
 from tests.simulation.disk import UnreliableStore
-from tests.simulation.faults import draw_faults
 from tests.simulation.freezing import FreezingLoop
-from tests.simulation.inbox import Inbox
 from tests.simulation.loop import VirtualClock, VirtualLoop
-from tests.simulation.operators import Operators
-from tests.simulation.setup import RECEIVERS, draw_setup
+from tests.simulation.scene import draw_scene
+from tests.simulation.setup import draw_setup
 from tests.simulation.shared_run import SharedRun
 from tests.simulation.story import Story
-from tests.simulation.world import SimulatedCloud, live
 from watcher.core.errors import StoreError
 from watcher.core.model import DeliveryState
-from watcher.core.planner import Mode
 
 L = TypeVar("L", bound=VirtualLoop)
 
@@ -66,48 +62,13 @@ async def _end_all() -> None:
 
 class _Run:
     def __init__(self, seed: int, loop: VirtualLoop) -> None:
-        rng = random.Random(f"{seed} world")
-        busy_s = rng.uniform(1000, 3000)
-        instances = [str(number) for number in range(rng.randint(2, 5))]
         self._clock = clock = VirtualClock(loop)
         self._rng = random.Random(f"{seed} watcher")
-        faults = draw_faults(random.Random(f"{seed} faults"), busy_s=busy_s, receivers=RECEIVERS, instances=instances)
-        setup = draw_setup(random.Random(f"{seed} setup"), instances=instances)
-        world = {key: live(rng, key, until_s=busy_s) for key in instances}
-        store = ModelStore()
-        self.story = Story(
-            seed=seed,
-            setup=setup,
-            world=world,
-            faults=faults,
-            store=store,
-            clouds={
-                watched.source: SimulatedCloud(
-                    {key: biography for key, biography in world.items() if setup.homes[key] == watched.source},
-                    faults,
-                    clock,
-                    page=rng.choice([1, 2, 100, 100]),
-                    is_list_believed=watched.policy.mode is not Mode.GET,
-                    tell=self._tell,
-                )
-                for watched in setup.sources
-            },
-            inboxes=[
-                Inbox(
-                    name,
-                    faults,
-                    clock,
-                    self._tell,
-                    digest_bytes=rng.choice([None, 4000]),
-                    most_events=rng.choice([1000, 1000, 3]),
-                )
-                for name in RECEIVERS
-            ],
-            operators=Operators(random.Random(f"{seed} operators"), store, clock, tell=self._tell),
-            busy_s=busy_s,
+        self.story = draw_scene(
+            seed, busy_s=(1000, 3000), draw_setup=draw_setup, store=ModelStore(), clock=clock, tell=self._tell
         )
         self._crash = asyncio.Event()
-        faults.crash = self._crash.set
+        self.story.faults.crash = self._crash.set
         self._daemon: Daemon | None = None
 
     async def play(self) -> None:
