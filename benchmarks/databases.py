@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +22,12 @@ class NoServerError(Exception):
 @contextmanager
 def durable() -> Iterator[Postgres]:
     """A server that writes through to the disk before it says that something is committed, as SQLite does."""
-    server = postgres(fsync="on")
-    try:
-        running = server.__enter__()
-    except (pytest.skip.Exception, pytest.fail.Exception) as error:
-        raise NoServerError(str(error)) from None
-    try:
-        yield running
-    finally:
-        server.__exit__(None, None, None)
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres(fsync="on"))
+        except (pytest.skip.Exception, pytest.fail.Exception) as error:
+            raise NoServerError(str(error)) from None
+        yield server
 
 
 @dataclass(frozen=True)
