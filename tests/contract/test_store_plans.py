@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Integer, column, event, select, text
 
+from tests.contract.sharing import replica
 from tests.contract.stores import KEYS, course
 from tests.fakes.values import at
 from watcher.core.model import DeliveryState
 from watcher.core.ports import Wanted
-from watcher.core.sharing import Lease, Replica
+from watcher.core.sharing import Lease
 from watcher.store import Store, open_store
 from watcher.store.rows import to_ms
 
@@ -140,22 +142,17 @@ async def _plan(store: Store, statement: str, parameters: Any, *, how: str = "")
 
 async def test_a_beat_does_not_write_again_what_a_replica_is_configured_with(postgres_url: str) -> None:
     store = await open_store(postgres_url)
-    many = replica("a", *(f"source/{number * number}" for number in range(3000)))
+    many = replace(replica("a"), configured=frozenset(f"source/{number * number}" for number in range(3000)))
     await store.join(many, lasts_s=60)
     written = await _long_values(store, "replicas")
     assert written
     await store.beat(many, lasts_s=60, buries=False)
     assert await _long_values(store, "replicas") == written
-    fewer = replica("a", "source/0")
+    fewer = replace(many, configured=frozenset({"source/0"}))
     roster = await store.beat(fewer, lasts_s=60, buries=False)
     assert roster is not None
     assert roster.configured == fewer.configured
     await store.close()
-
-
-def replica(key: str, *names: str) -> Replica:
-    """One that is configured with these."""
-    return Replica(id=key, name=key, version="1", started_at=at(0), seen_at=at(0), configured=frozenset(names))
 
 
 async def _long_values(store: Store, table: str) -> set[int]:

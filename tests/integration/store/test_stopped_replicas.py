@@ -6,17 +6,11 @@ import asyncio
 
 import asyncpg
 
-from tests.fakes.values import START
-from watcher.core.sharing import Replica, Wish
+from tests.contract.sharing import replica
+from watcher.core.sharing import Wish
 from watcher.store import Store, open_store
 
 LASTS_S = 0.1
-
-
-def replica(key: str) -> Replica:
-    return Replica(
-        id=key, name=key, version="1", started_at=START, seen_at=START, configured=frozenset({"source/prod"})
-    )
 
 
 async def test_one_that_was_stopped_between_the_parts_of_a_statement_is_found_dead_all_the_same(
