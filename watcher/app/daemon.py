@@ -15,7 +15,7 @@ from watcher.app.others import Others
 from watcher.app.receivers import Receivers, ReceiversChange
 from watcher.app.reloader import Reloader
 from watcher.app.settling import Settler
-from watcher.app.sharing import receiver_lease, share, source_lease, store_under
+from watcher.app.sharing import receiver_lease, share, source_lease
 from watcher.app.sources import Sources, SourcesChange
 from watcher.app.systemd import ServiceManager
 from watcher.app.wellbeing import Wellbeing
@@ -217,7 +217,11 @@ class Daemon:
         return leases(self._settings)
 
     def _store_for(self, lease: str) -> Store | None:
-        return store_under(lease, sharing=self._sharing, store=self._store)
+        """The store to work with for what is held by this lease; None when it is not."""
+        if not self._store.is_shared:
+            return self._store
+        held = self._sharing.lease(lease)
+        return self._store.under(held) if held is not None else None
 
     def _why_unwell(self) -> str | None:
         return self._wellbeing.unwell()

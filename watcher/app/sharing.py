@@ -149,14 +149,6 @@ def share(
     )
 
 
-def store_under(lease: str, *, sharing: Sharing, store: Store) -> Store | None:
-    """The store to work with for what is held by this lease; None when it is not."""
-    if not store.is_shared:
-        return store
-    held = sharing.lease(lease)
-    return store.under(held) if held is not None else None
-
-
 class _Shares:
     """Sources that are polled and receivers that are served, as leases are taken and given away."""
 
