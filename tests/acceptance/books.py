@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -60,8 +60,6 @@ CREATE TRIGGER see_record AFTER UPDATE ON deliveries FOR EACH ROW
 """
 
 _ALIVE = "SELECT id FROM replicas WHERE expires_at_ms > extract(epoch FROM clock_timestamp()) * 1000"
-
-_JUST = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True)
@@ -176,11 +174,6 @@ class Tenure:
                 lost = change.at
         return lost
 
-    def was_given(self, name: str, life: int, at: datetime) -> bool:
-        """Whether a process has just given it away itself."""
-        given = [each.at for each in self._changes[name] if each.life == life and each.holder is None and each.at <= at]
-        return bool(given) and at - given[-1] < _JUST and self.lost(name, life, at) == given[-1]
-
     def takes(self, name: str) -> int:
         """How often it was taken."""
         return sum(change.holder is not None for change in self._changes[name])
@@ -197,7 +190,5 @@ class Tenure:
 def check_writes(writes: Iterable[Write], tenure: Tenure) -> None:
     """Nobody wrote what was not its own to write any more, be it never so late."""
     for write in writes:
-        if write.kind == "claim" and tenure.was_given(write.lease, write.life, write.at):
-            continue  # while it was being claimed: it is sent under the claim, which nobody else can have
         assert write.holder is not None, f"nobody's: {write}"
         assert tenure.life_of[write.holder] == write.life, f"life {tenure.life_of[write.holder]} had it: {write}"
