@@ -17,7 +17,7 @@ from tests.acceptance.play import Actor
 
 _LATE_S = 3.0  # what was under way when a lease was lost, since the process could act again
 
-_MACHINE_S = 10.0  # what a machine may add that runs other tests, too; the figures themselves are printed
+_MACHINE_S = 4.0  # what a machine that does other things, too, may add now and then
 
 Figures = Sequence[float]
 
@@ -170,7 +170,8 @@ def check_take_overs(found: Iterable[TakeOver], blows: Iterable[Blow]) -> None:
 
     The last beat makes a replica live for 0.8 of lease_ttl. The next beat of another, 0.1 later at most, finds it dead
     and ends its sessions; the one after that, where these had locked its row, buries it. What is free is taken at once,
-    and what is taken is polled at once. What came about after the next blow is as late as that one made it.
+    and what is taken is polled at once. What came about after the next blow is as late as that one made it. One by one
+    they may be late by what the machine does besides, but not half of them.
     """
     began = sorted(blow.began for blow in blows)
     calm: list[TakeOver] = []
@@ -182,6 +183,8 @@ def check_take_overs(found: Iterable[TakeOver], blows: Iterable[Blow]) -> None:
             assert each.polled_s <= LEASE_TTL_S + INTERVAL_S + _MACHINE_S, each
             calm.append(each)
     assert calm, "each blow was followed by another before anybody had taken over"
+    assert statistics.median(each.held_s for each in calm) <= LEASE_TTL_S
+    assert statistics.median(each.polled_s for each in calm if each.polled_s is not None) <= LEASE_TTL_S + INTERVAL_S
 
 
 def late_s(actors: Iterable[Actor], sink: MoodySink) -> list[tuple[datetime, float]]:

@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import signal
+import statistics
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from tests.postgres import Postgres
 from watcher.core.clock import SystemClock
 from watcher.simulator import Scenario, Simulator
 
-_MACHINE_S = 30.0  # what other tests may take away while replicas start and end; the figures themselves are printed
+_MACHINE_S = 4.0  # what a machine that does other things, too, may add now and then
 
 pytestmark = pytest.mark.unmeasured
 
@@ -172,6 +173,8 @@ async def check_smooth(on: Stage) -> None:
         after = [late_for_s for since, late_for_s in late if since >= on.calm[0]]
         figures = f"{in_figures(before)} before, {in_figures(after)} while replaced; drains {in_figures(on.drains_s)}"
         print(f"{name}: from change to arrival {figures}")  # noqa: T201
+        bound_s = max(on.drains_s) + INTERVAL_S * (1 + JITTER)
+        assert statistics.quantiles(after, n=20)[-1] <= bound_s, f"one in twenty is told later than {bound_s:.1f} s"
         # On a machine that does other things, too, it takes its time also where nobody is replaced.
-        bound_s = max(on.drains_s) + INTERVAL_S * (1 + JITTER) + max(before) + _MACHINE_S
+        bound_s += max(before) + _MACHINE_S
         assert max(after) <= bound_s, f"told {max(after):.1f} s after it happened"
