@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -169,12 +169,12 @@ async def check_smooth(on: Stage) -> None:
         if not on.calm:
             continue
         late = late_s(on.play.actors, sink)
-        before = [late_for_s for since, late_for_s in late if since < on.calm[0]]
-        after = [late_for_s for since, late_for_s in late if since >= on.calm[0]]
+        before = [late_for_s for since, late_for_s in late if since + timedelta(seconds=late_for_s) < on.calm[0]]
+        after = [late_for_s for since, late_for_s in late if since + timedelta(seconds=late_for_s) >= on.calm[0]]
         figures = f"{in_figures(before)} before, {in_figures(after)} while replaced; drains {in_figures(on.drains_s)}"
-        print(f"{name}: from change to arrival {figures}")  # noqa: T201
-        bound_s = max(on.drains_s) + INTERVAL_S * (1 + JITTER)
-        assert statistics.quantiles(after, n=20)[-1] <= bound_s, f"one in twenty is told later than {bound_s:.1f} s"
+        latest_s = statistics.quantiles(after, n=20)[-1]
+        print(f"{name}: from change to arrival {figures}; one in twenty after {latest_s:.2f} s")  # noqa: T201
         # On a machine that does other things, too, it takes its time also where nobody is replaced.
-        bound_s += max(before) + _MACHINE_S
-        assert max(after) <= bound_s, f"told {max(after):.1f} s after it happened"
+        later_s = max(on.drains_s) + INTERVAL_S * (1 + JITTER)
+        assert latest_s <= statistics.median(before) + later_s
+        assert max(after) <= max(before) + later_s + _MACHINE_S
