@@ -138,9 +138,8 @@ async def _storm(place: _Place, count: int, sources: int, singles: int) -> dict[
             serving(folder, instances=count, projects=sources, status="BUILDING") as cloud,
             _running(place, cloud, folder, _EAGER) as daemons,
         ):
-            await _until_shown(
-                cloud, daemons, await cloud.shown() + 2 * count
-            )  # what the first look brought is committed
+            # By then what the first look brought is committed.
+            await _until_shown(cloud, daemons, await cloud.shown() + 2 * count)
             cpu_s = _cpu_s(daemons)
             times = await _until_told(cloud, daemons, count)
             cpu_s = _cpu_s(daemons) - cpu_s
