@@ -138,7 +138,7 @@ async def _check(run: Run, *, say: Say) -> None:
         polled = [each.polled_s for each in mine_ if each.polled_s is not None]
         freed, held = in_figures([each.freed_s for each in mine_]), in_figures([each.held_s for each in mine_])
         say(f"after {kind}: free after {freed}; held by another after {held}; polled after {in_figures(polled)}")
-    check_take_overs(found, run.blows)
+    check_take_overs(found)
     for blow in run.blows:
         if blow.kind not in LOST:
             dead = [each for each in tenure.changes(after=blow.began, before=blow.ended) if tenure.is_loss(each)]
