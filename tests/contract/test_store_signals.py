@@ -59,6 +59,7 @@ async def hearing(store: AnyStore) -> AsyncIterator[Heard]:
     await heard.listens.wait()
     yield heard
     listening.cancel()
+    await asyncio.wait([listening])
 
 
 class TestSignals:

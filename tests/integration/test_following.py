@@ -79,6 +79,17 @@ async def following(screen: Screen) -> AsyncIterator[asyncio.Task[Any]]:
             await task
 
 
+@asynccontextmanager
+async def streaming(bench: Bench) -> AsyncIterator[None]:  # noqa: F811 - no fixture here
+    running = asyncio.create_task(bench.stream.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        # Whoever is cancelled again while SQLAlchemy closes its connection to SQLite may leave that closing for ever.
+        await asyncio.wait([running])
+
+
 def numbered(number: int, **changes: Any) -> Event:
     return event(id=f"evt_{number:032d}", sequence=number, observed_at=at(number), **changes)
 
@@ -197,27 +208,24 @@ async def test_after_that_nothing_of_before_is_shown_again() -> None:
 
 @pytest.mark.parametrize("has_history", [True, False])
 async def test_first_the_latest_then_live_without_gap_or_repeat(bench: Bench, has_history: bool) -> None:  # noqa: F811
-    running = asyncio.create_task(bench.stream.run())
-    before = [numbered(1), numbered(2, to_status="ERROR"), numbered(3)] if has_history else []
-    await happen(bench, *before)
-    async with screen(bench.url) as seen:
-        async with aiohttp.ClientSession() as session:
-            found = await latest(Client(session, Address(url=bench.url)), {}, limit=2)
-        await happen(bench, numbered(4), numbered(5))  # between the two
-        seen.follower.catch_up(found)
-        async with following(seen):
-            count = len(before[-2:])
-            await seen.until(count + 2)
-            await happen(bench, numbered(6, kind=EventKind.STUCK), numbered(7))
-            wanted = [*before[-2:], *(numbered(each) for each in (4, 5, 6, 7))]
-            assert await seen.until(count + 4) == [each.id for each in wanted]
-        assert seen.said == []
-    running.cancel()
+    async with streaming(bench):
+        before = [numbered(1), numbered(2, to_status="ERROR"), numbered(3)] if has_history else []
+        await happen(bench, *before)
+        async with screen(bench.url) as seen:
+            async with aiohttp.ClientSession() as session:
+                found = await latest(Client(session, Address(url=bench.url)), {}, limit=2)
+            await happen(bench, numbered(4), numbered(5))  # between the two
+            seen.follower.catch_up(found)
+            async with following(seen):
+                count = len(before[-2:])
+                await seen.until(count + 2)
+                await happen(bench, numbered(6, kind=EventKind.STUCK), numbered(7))
+                wanted = [*before[-2:], *(numbered(each) for each in (4, 5, 6, 7))]
+                assert await seen.until(count + 4) == [each.id for each in wanted]
+            assert seen.said == []
 
 
 async def test_only_what_was_asked_for(bench: Bench) -> None:  # noqa: F811
-    running = asyncio.create_task(bench.stream.run())
-    async with screen(bench.url, instance_id=["2"]) as seen, following(seen):
+    async with streaming(bench), screen(bench.url, instance_id=["2"]) as seen, following(seen):
         await happen(bench, numbered(1), numbered(2, instance_id="2"), numbered(3), numbered(4, instance_id="2"))
         assert await seen.until(2) == [numbered(2).id, numbered(4).id]
-    running.cancel()

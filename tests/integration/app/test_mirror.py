@@ -254,6 +254,7 @@ class TestReporter:
         await clock.advance(0.2)
         assert board.told["a"].last_success_at == at(3)
         running.cancel()
+        await asyncio.wait([running])
 
 
 class Board:

@@ -575,3 +575,4 @@ async def test_a_worker_whom_the_store_does_not_answer_is_stuck(store: Store, mo
     await bench.clock.advance(1.0)
     assert bench.worker.why_stuck() == "the deliveries to hooks have not got on for 300 s"
     running.cancel()
+    await asyncio.wait([running])
