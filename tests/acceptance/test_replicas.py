@@ -172,9 +172,9 @@ async def check_smooth(on: Stage) -> None:
         before = [late_for_s for since, late_for_s in late if since + timedelta(seconds=late_for_s) < on.calm[0]]
         after = [late_for_s for since, late_for_s in late if since + timedelta(seconds=late_for_s) >= on.calm[0]]
         figures = f"{in_figures(before)} before, {in_figures(after)} while replaced; drains {in_figures(on.drains_s)}"
-        latest_s = statistics.quantiles(after, n=20)[-1]
-        print(f"{name}: from change to arrival {figures}; one in twenty after {latest_s:.2f} s")  # noqa: T201
+        latest_s = statistics.quantiles(after, n=10)[-1]
+        print(f"{name}: from change to arrival {figures}; one in ten after {latest_s:.2f} s")  # noqa: T201
         # On a machine that does other things, too, it takes its time also where nobody is replaced.
         later_s = max(on.drains_s) + INTERVAL_S * (1 + JITTER)
-        assert latest_s <= statistics.median(before) + later_s
+        assert latest_s <= max(before) + later_s
         assert max(after) <= max(before) + later_s + _MACHINE_S
